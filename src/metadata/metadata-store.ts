@@ -1,0 +1,146 @@
+import type { Drive, DriveCounters, DriveState } from '../core/drive.ts';
+import type { Conversion, ImagingJob } from '../core/imaging.ts';
+import type { Usage, User } from '../core/user.ts';
+
+/**
+ * Where Drivebay keeps what it knows. Reads outside of a transaction see only what is committed and durable.
+ * Every state change is made inside `transaction`, which is serializable against every other one: what `work`
+ * reads through `tx` stays true until it commits. A transaction has committed, durably, when the promise
+ * resolves; when `work` throws, nothing has happened and the same error is thrown.
+ *
+ * Errors: DriveError `system` when the database cannot be reached, `full` when its disk is full.
+ */
+export interface MetadataStore {
+  readonly users: UserReader;
+  readonly drives: DriveReader;
+  readonly imaging: ImagingReader;
+  transaction<Result>(work: (tx: MetadataTransaction) => Promise<Result>): Promise<Result>;
+  /** Adds to counters of many drives in one transaction; unknown drives are passed over. */
+  addCounters(deltas: ReadonlyMap<string, DriveCounters>): Promise<void>;
+  /** Answers when the database works; throws DriveError `system` otherwise. For health checks. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The same reads, and the writes, all in one transaction. `work` must not use it after it has settled. */
+export interface MetadataTransaction {
+  readonly users: UserReader & UserWriter;
+  readonly drives: DriveReader & DriveWriter;
+  readonly imaging: ImagingReader & ImagingWriter;
+  readonly settings: SettingStore;
+}
+
+export interface UserReader {
+  find(userId: string): Promise<User | null>;
+  /** The user, and the SHA-256 of its key (32 bytes); null when there is none. One query: it runs on every request. */
+  findWithKeyHash(userId: string): Promise<{ user: User; keyHash: Uint8Array } | null>;
+  /** Users in the order of their UUIDs. */
+  list(page: Page): Promise<readonly User[]>;
+  usage(userId: string): Promise<Usage>;
+}
+
+export interface UserWriter {
+  insert(user: User, keyHash: Uint8Array): Promise<void>;
+  /** Replaces everything but the key hash. */
+  update(user: User): Promise<void>;
+  updateKeyHash(userId: string, keyHash: Uint8Array): Promise<void>;
+}
+
+/** Part of an ordered list: at most `limit` entries after the one named. */
+export interface Page {
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+/** Which drives to list, always in the order of their UUIDs. */
+export interface DriveQuery extends Page {
+  /** Drives of this user; null for any. */
+  readonly userId: string | null;
+  /** Drives that this user or, with `ALL_USERS`, everybody may read by `readers`; null for any. */
+  readonly readerId: string | null;
+  readonly tag: string | null;
+  readonly state: DriveState | null;
+  /** Drives in this pool; null for any. */
+  readonly poolName: string | null;
+}
+
+export interface DriveReader {
+  /** In whatever state it is. */
+  find(driveId: string): Promise<Drive | null>;
+  list(query: DriveQuery): Promise<readonly Drive[]>;
+  /** Keys of a drive, wrapped under the master key; null when the drive has none. */
+  findKeys(driveId: string): Promise<WrappedKeys | null>;
+  /** The drive that an Idempotency-Key made, and a hash of the request's body (32 bytes); null when unknown or expired. */
+  findIdempotent(request: { userId: string; idempotencyKey: string; nowMs: number }): Promise<{
+    driveId: string;
+    bodyHash: Uint8Array;
+  } | null>;
+  /** Drives and bytes in each pool, of every state. */
+  usageByPool(): Promise<ReadonlyMap<string, Usage>>;
+}
+
+/** What opens a drive's LUKS volume, each wrapped under the master key of this id. */
+export interface WrappedKeys {
+  readonly masterKeyId: string;
+  readonly volumeKey: Uint8Array;
+  readonly passphrase: Uint8Array;
+}
+
+export interface DriveWriter {
+  insert(drive: Drive, keys: WrappedKeys | null): Promise<void>;
+  /** Replaces everything but counters, keys, owner and creation time. Throws when the drive does not exist. */
+  update(drive: Drive): Promise<void>;
+  /** Forgets the drive and all that belongs to it. Nothing happens when it does not exist. */
+  remove(driveId: string): Promise<void>;
+  /** Replaces the wrapped keys; null forgets them, in a way that leaves no copy in the database's files. */
+  updateKeys(driveId: string, keys: WrappedKeys | null): Promise<void>;
+  /** Drives whose keys are wrapped under another master key than this, in the order of their UUIDs. */
+  listKeysNotUnder(masterKeyId: string, page: Page): Promise<readonly { driveId: string; keys: WrappedKeys }[]>;
+  insertIdempotent(entry: {
+    userId: string;
+    idempotencyKey: string;
+    bodyHash: Uint8Array;
+    driveId: string;
+    expiresAtMs: number;
+  }): Promise<void>;
+  /** Forgets Idempotency-Keys that expired; returns how many. */
+  removeExpiredIdempotent(nowMs: number): Promise<number>;
+}
+
+export interface ImagingReader {
+  /** The job onto this drive, if any. */
+  findByTarget(driveId: string): Promise<ImagingJob | null>;
+  /** Every job that has one of these drives as its target or its source, oldest first. */
+  listTouching(driveIds: readonly string[]): Promise<readonly ImagingJob[]>;
+  /** Every job, oldest first, at most `limit`. */
+  list(limit: number): Promise<readonly ImagingJob[]>;
+}
+
+/** What is written of a job while it runs. */
+export interface ImagingProgress {
+  readonly jobId: string;
+  readonly leaseOwner: string;
+  readonly leaseExpiresAtMs: number;
+  readonly checkpointBytes: number | null;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface ImagingWriter {
+  /** A new job, queued behind all others. Throws DriveError `busy` when the target has one. */
+  insert(job: { jobId: string; targetDriveId: string; sourceDriveId: string; conversion: Conversion; totalBytes: number; createdAtMs: number }): Promise<void>;
+  /** Takes the oldest job that is queued or whose lease ran out, under a lease of this owner; null when there is none. */
+  lease(request: { leaseOwner: string; nowMs: number; leaseExpiresAtMs: number }): Promise<ImagingJob | null>;
+  /** Records progress and extends the lease; false when the lease is no longer this owner's. */
+  progress(progress: ImagingProgress): Promise<boolean>;
+  /** Puts a job back into the queue, keeping its place and its checkpoint; false when the lease is not this owner's. */
+  unlease(request: { jobId: string; leaseOwner: string }): Promise<boolean>;
+  /** Ends the job; false when the lease is no longer this owner's. */
+  remove(request: { jobId: string; leaseOwner: string }): Promise<boolean>;
+}
+
+/** Facts about the installation itself: its UUID, the id of its master key. */
+export interface SettingStore {
+  get(key: string): Promise<string | null>;
+  set(key: string, value: string): Promise<void>;
+}
