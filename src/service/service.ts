@@ -1,0 +1,169 @@
+import type { ClaimType, DriveCipher, Tier } from '../core/drive.ts';
+import type { Conversion } from '../core/imaging.ts';
+import type { User } from '../core/user.ts';
+import type { Range } from '../blockdev/block-device.ts';
+
+/**
+ * What Drivebay can do, as its listeners (http, nbd) see it. Every call throws DriveError and nothing else that a
+ * caller could have caused; anything else is a mistake in Drivebay and becomes `failed`.
+ */
+export interface Service {
+  readonly access: AccessService;
+  readonly drives: DriveService;
+  readonly driveData: DriveDataService;
+  readonly administration: AdministrationService;
+  readonly masterKeys: MasterKeyService;
+  readonly health: HealthService;
+}
+
+/** Keys and values in the order in which they are shown; `size` and the like are numbers, absent when empty. */
+export type Info = Readonly<Record<string, string | number>>;
+
+export interface AccessService {
+  /**
+   * The user whose key this is; null when the user is unknown, disabled, or the key is wrong. Takes as long for each
+   * of these, and longer the more often this user or this address has failed of late.
+   */
+  authenticate(login: { userId: string; key: string; address: string }): Promise<User | null>;
+}
+
+/** What create takes, parsed: sizes in bytes, lists as lists. An absent key is undefined. */
+export interface CreateDriveInput {
+  readonly name?: string | undefined;
+  readonly sizeBytes: number;
+  readonly claimType?: ClaimType | undefined;
+  readonly readers?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+  /** Keys without their `user:` prefix; empty values are left out. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
+  readonly avoid?: readonly string[] | undefined;
+  readonly cipher?: DriveCipher | undefined;
+  readonly tier?: Tier | undefined;
+}
+
+/** What set takes; only what is present changes. An empty list or value removes. */
+export interface SetDriveInput {
+  readonly name?: string | undefined;
+  /** Undefined also for `size 0`. */
+  readonly sizeBytes?: number | undefined;
+  readonly claimType?: ClaimType | undefined;
+  readonly readers?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+  /** Keys without their `user:` prefix; an empty value removes that key. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
+  readonly tier?: Tier | undefined;
+}
+
+/** Which drives to list: the user's own, or those that all users may read; in the order of their UUIDs. */
+export interface ListDrivesInput {
+  readonly scope: 'own' | 'standard';
+  readonly after?: string | undefined;
+  /** Undefined for all. */
+  readonly limit?: number | undefined;
+  readonly tag?: string | undefined;
+}
+
+export interface DriveService {
+  /** `idempotency`: the header's key, and the SHA-256 of the request's body. */
+  create(actor: User, input: CreateDriveInput, idempotency?: { key: string; bodyHash: Uint8Array }): Promise<Info>;
+  set(actor: User, driveId: string, input: SetDriveInput): Promise<Info>;
+  destroy(actor: User, driveId: string): Promise<void>;
+  image(actor: User, request: { targetDriveId: string; sourceDriveId: string; conversion: Conversion }): Promise<void>;
+  info(actor: User, driveId: string, detail: InfoDetail): Promise<Info>;
+  /** Pages of UUIDs, read as they are asked for. */
+  list(actor: User, input: ListDrivesInput): AsyncIterable<readonly string[]>;
+  /** Pages of drive info, read as they are asked for. */
+  infos(actor: User, input: ListDrivesInput, detail: InfoDetail): AsyncIterable<readonly Info[]>;
+}
+
+/** `full` shows the percentage while imaging. */
+export type InfoDetail = 'brief' | 'full';
+
+export interface DriveDataService {
+  /**
+   * Checks the request, reads the first piece and returns; the rest is read as the pieces are asked for. Each piece's
+   * memory is lent: it is valid until `release`, which must be called once for each, also after an error.
+   * `withDigest` reads all of it first, and gives the SHA-256.
+   */
+  read(actor: User, driveId: string, request: Range & { withDigest: boolean }): Promise<DriveRead>;
+  /** Returns once the data is on stable storage. Until the whole body has been received and found good, nothing changes. */
+  write(actor: User, driveId: string, request: DriveWrite): Promise<void>;
+  /** Blocks of 4 MiB from `offsetBytes`, a multiple of 4 MiB, in order, in pages. `hash` is the SHA-256 in hex. */
+  map(actor: User, driveId: string, request: Range & { withHash: boolean }): AsyncIterable<readonly BlockInfo[]>;
+}
+
+export interface DriveRead {
+  readonly sha256: Uint8Array | null;
+  readonly pieces: AsyncIterable<Piece>;
+}
+
+/** Part of a read, in order. */
+export interface Piece {
+  readonly bytes: Uint8Array;
+  release(): void;
+}
+
+export interface DriveWrite {
+  readonly offsetBytes: number;
+  /** Bytes of the body as sent, from Content-Length. */
+  readonly bodyBytes: number;
+  readonly encoding: 'identity' | 'gzip';
+  /** The SHA-256 that the body as sent must have, when the client gave one. */
+  readonly sha256: Uint8Array | null;
+  /** The body; not read at all when the request is refused before that. Ends early when the client stops. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** One block of the map; the last one of a drive may be shorter than 4 MiB. */
+export interface BlockInfo extends Range {
+  readonly isZero: boolean;
+  /** Of the block's bytes; absent when not asked for, and for a zero block. */
+  readonly sha256?: string | undefined;
+}
+
+export interface CreateUserInput {
+  readonly name?: string | undefined;
+  readonly isAdmin?: boolean | undefined;
+  readonly quotaDrives?: number | undefined;
+  readonly quotaBytes?: number | undefined;
+}
+
+/** Only what is present changes; null removes a name or a quota. */
+export interface SetUserInput {
+  readonly name?: string | null | undefined;
+  readonly isAdmin?: boolean | undefined;
+  readonly isDisabled?: boolean | undefined;
+  readonly quotaDrives?: number | null | undefined;
+  readonly quotaBytes?: number | null | undefined;
+}
+
+/** For admin users; for anybody else each of these is `missing`, as if the command did not exist. */
+export interface AdministrationService {
+  /** User info with its key, which is shown this once. */
+  createUser(actor: User, input: CreateUserInput): Promise<Info>;
+  setUser(actor: User, userId: string, input: SetUserInput): Promise<Info>;
+  /** User info with the new key; the old one is dead. */
+  rotateUserKey(actor: User, userId: string): Promise<Info>;
+  userInfo(actor: User, userId: string): Promise<Info>;
+  userInfos(actor: User): AsyncIterable<readonly Info[]>;
+  poolInfos(actor: User): Promise<readonly Info[]>;
+  /** Any drive of any user. */
+  driveInfo(actor: User, driveId: string): Promise<Info>;
+  driveInfos(actor: User, page: { after?: string | undefined; limit?: number | undefined }): AsyncIterable<readonly Info[]>;
+}
+
+/** For admin users, like administration. */
+export interface MasterKeyService {
+  /**
+   * The passphrase that opens a drive's LUKS volume with any other tool. With `fillHoles`, what was never written is
+   * first written as encrypted zeros, because other tools would read noise there.
+   */
+  exportKey(actor: User, driveId: string, request: { fillHoles: boolean }): Promise<Info>;
+  /** Makes a new master key current (or takes the one that the operator has put first), and wraps every drive's keys anew under it. */
+  rotate(actor: User): Promise<Info>;
+}
+
+export interface HealthService {
+  /** Throws DriveError `system` while Drivebay cannot serve. */
+  checkReady(): Promise<void>;
+}
