@@ -16,7 +16,9 @@ export type DriveState = 'creating' | 'ready' | 'destroying';
 export type DriveEvent = 'created' | 'abandoned' | 'destroyed';
 
 /** Every transition there is; null is a mistake of the caller. */
-export const DRIVE_TRANSITIONS: Readonly<Record<DriveState, Readonly<Record<DriveEvent, DriveState | null>>>> = {
+export const DRIVE_TRANSITIONS: Readonly<
+  Record<DriveState, Readonly<Record<DriveEvent, DriveState | null>>>
+> = {
   creating: { created: 'ready', abandoned: 'destroying', destroyed: null },
   ready: { created: null, abandoned: null, destroyed: 'destroying' },
   destroying: { created: null, abandoned: 'destroying', destroyed: 'destroying' },

@@ -12,15 +12,7 @@
  * - full: no room, by pool, quota or placement
  */
 export type ErrorCode =
-  | 'usage'
-  | 'auth'
-  | 'missing'
-  | 'method'
-  | 'busy'
-  | 'too-large'
-  | 'failed'
-  | 'system'
-  | 'full';
+  'usage' | 'auth' | 'missing' | 'method' | 'busy' | 'too-large' | 'failed' | 'system' | 'full';
 
 /** Facts about an error, for logs and for callers that decide by them; never a secret. */
 export type ErrorFacts = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;

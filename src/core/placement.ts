@@ -40,7 +40,13 @@ export function placeDrive(request: PlacementRequest, pools: readonly PoolView[]
   if (usable.length === 0) throw noPool(request.tier, pools);
   const roomy = usable.filter((pool) => pool.availableBytes > 0);
   if (roomy.length === 0) {
-    throw new DriveError('full', `There is no room left in ${listed(usable.map((pool) => pool.name), 'pool')}.`);
+    throw new DriveError(
+      'full',
+      `There is no room left in ${listed(
+        usable.map((pool) => pool.name),
+        'pool',
+      )}.`,
+    );
   }
   // A pool that is no longer configured has no domain: nobody can promise that it is other hardware.
   const unknown = request.avoid.find((drive) => !domainOf.has(drive.poolName));
@@ -67,7 +73,10 @@ function noPool(tier: Tier, pools: readonly PoolView[]): DriveError {
   const why =
     away.length === 0
       ? `No pool of tier ${tier} is configured.`
-      : `No pool of tier ${tier} can be reached; ${listed(away.map((pool) => pool.name), 'pool')} is inactive.`;
+      : `No pool of tier ${tier} can be reached; ${listed(
+          away.map((pool) => pool.name),
+          'pool',
+        )} is inactive.`;
   return new DriveError('full', why, { tier });
 }
 
@@ -86,7 +95,9 @@ function avoidUnsatisfied(
 ): DriveError {
   const domains = [...new Set(roomy.map((pool) => pool.domain))].sort();
   const inTheWay = avoid.filter((drive) => domains.includes(domainOf.get(drive.poolName) ?? ''));
-  const sentences = inTheWay.map((drive) => `drive ${drive.driveId} is in ${domainOf.get(drive.poolName) ?? ''}`);
+  const sentences = inTheWay.map(
+    (drive) => `drive ${drive.driveId} is in ${domainOf.get(drive.poolName) ?? ''}`,
+  );
   return new DriveError(
     'full',
     `No placement satisfies avoid: ${sentences.join(', ')}, and only ${listed(domains, 'domain')} has room.`,

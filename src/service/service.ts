@@ -65,10 +65,17 @@ export interface ListDrivesInput {
 
 export interface DriveService {
   /** `idempotency`: the header's key, and the SHA-256 of the request's body. */
-  create(actor: User, input: CreateDriveInput, idempotency?: { key: string; bodyHash: Uint8Array }): Promise<Info>;
+  create(
+    actor: User,
+    input: CreateDriveInput,
+    idempotency?: { key: string; bodyHash: Uint8Array },
+  ): Promise<Info>;
   set(actor: User, driveId: string, input: SetDriveInput): Promise<Info>;
   destroy(actor: User, driveId: string): Promise<void>;
-  image(actor: User, request: { targetDriveId: string; sourceDriveId: string; conversion: Conversion }): Promise<void>;
+  image(
+    actor: User,
+    request: { targetDriveId: string; sourceDriveId: string; conversion: Conversion },
+  ): Promise<void>;
   info(actor: User, driveId: string, detail: InfoDetail): Promise<Info>;
   /** Pages of UUIDs, read as they are asked for. */
   list(actor: User, input: ListDrivesInput): AsyncIterable<readonly string[]>;
@@ -89,7 +96,11 @@ export interface DriveDataService {
   /** Returns once the data is on stable storage. Until the whole body has been received and found good, nothing changes. */
   write(actor: User, driveId: string, request: DriveWrite): Promise<void>;
   /** Blocks of 4 MiB from `offsetBytes`, a multiple of 4 MiB, in order, in pages. `hash` is the SHA-256 in hex. */
-  map(actor: User, driveId: string, request: Range & { withHash: boolean }): AsyncIterable<readonly BlockInfo[]>;
+  map(
+    actor: User,
+    driveId: string,
+    request: Range & { withHash: boolean },
+  ): AsyncIterable<readonly BlockInfo[]>;
 }
 
 export interface DriveRead {
@@ -149,7 +160,10 @@ export interface AdministrationService {
   poolInfos(actor: User): Promise<readonly Info[]>;
   /** Any drive of any user. */
   driveInfo(actor: User, driveId: string): Promise<Info>;
-  driveInfos(actor: User, page: { after?: string | undefined; limit?: number | undefined }): AsyncIterable<readonly Info[]>;
+  driveInfos(
+    actor: User,
+    page: { after?: string | undefined; limit?: number | undefined },
+  ): AsyncIterable<readonly Info[]>;
 }
 
 /** For admin users, like administration. */

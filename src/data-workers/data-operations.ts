@@ -1,0 +1,117 @@
+import type { BlockDevice } from '../blockdev/block-device.ts';
+import { createFilePool } from '../blockdev/file/file-pool.ts';
+import { checkPoolMark } from '../blockdev/file/pool-mark.ts';
+import { createVolume, fillHoles, openVolume, resizeVolume } from '../blockdev/luks-volume.ts';
+import type { StoragePool } from '../blockdev/storage-pool.ts';
+import { createXtsEngine } from '../crypto/xts.ts';
+import type { XtsEngine } from '../crypto/xts.ts';
+import { viewOf } from './arena.ts';
+import { mapBlocks } from './block-map.ts';
+import { writeBody } from './body-write.ts';
+import type { DataThreadSetup, OperationRequest } from './protocol.ts';
+import { sha256Of } from './sha256.ts';
+import type { VolumeSpec } from './volume.ts';
+
+/** What a data thread holds between operations. */
+interface Thread {
+  readonly setup: DataThreadSetup;
+  readonly pool: StoragePool;
+  readonly engine: XtsEngine;
+  readonly devices: Map<string, BlockDevice>;
+}
+
+/** Makes the function that does every operation of a data thread. */
+export async function createDataOperations(
+  setup: DataThreadSetup,
+): Promise<(request: OperationRequest) => Promise<unknown>> {
+  const thread: Thread = {
+    setup,
+    pool: createFilePool({ directory: setup.pool.directory }),
+    engine: createXtsEngine({ memory: setup.memory, scratch: setup.scratch }),
+    devices: new Map(),
+  };
+  return async (request) => await perform(thread, request);
+}
+
+async function perform(thread: Thread, request: OperationRequest): Promise<unknown> {
+  const { pool, setup } = thread;
+  switch (request.op) {
+    case 'check':
+      return await checkPool(thread, request.mayMark);
+    case 'create':
+      return await create(pool, request);
+    case 'remove':
+      return await pool.remove(request.driveId);
+    case 'list':
+      return await pool.list();
+    case 'open':
+      return await open(thread, request.spec);
+    case 'close':
+      return await close(thread, request.driveId);
+    case 'sha256':
+      return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
+    default:
+      return await performOnDevice(thread, request);
+  }
+}
+
+/** The operations that need the volume to be open. */
+type DeviceRequest = Extract<
+  OperationRequest,
+  { op: 'read' | 'write' | 'flush' | 'resize' | 'map' | 'fillHoles' }
+>;
+
+async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<unknown> {
+  const device = thread.devices.get(request.driveId);
+  if (device === undefined) throw new Error(`Drive ${request.driveId} is not open in this thread.`);
+  const { memory } = thread.setup;
+  switch (request.op) {
+    case 'read':
+      return await device.read(request.offsetBytes, viewOf(memory, request.into));
+    case 'write':
+      return await writeBody(device, {
+        task: request.task,
+        body: request.task.segments.map((segment) => viewOf(memory, segment)),
+      });
+    case 'flush':
+      return await device.flush();
+    case 'resize':
+      return await resizeVolume(device, request.sizeBytes);
+    case 'map':
+      return await mapBlocks(device, request);
+    case 'fillHoles':
+      return await fillHoles(device, request.range);
+  }
+}
+
+async function checkPool(thread: Thread, mayMark: boolean): Promise<unknown> {
+  const { pool, setup } = thread;
+  const mark = checkPoolMark({
+    directory: setup.pool.directory,
+    poolName: setup.pool.name,
+    installationId: setup.installationId,
+    mayCreate: mayMark,
+  });
+  return mark.ok ? { reason: null, room: await pool.room() } : { reason: mark.reason, room: null };
+}
+
+async function create(
+  pool: StoragePool,
+  { spec, passphrase }: { spec: VolumeSpec; passphrase: string | null },
+): Promise<void> {
+  const encryption =
+    spec.volumeKey === null || passphrase === null ? null : { volumeKey: spec.volumeKey, passphrase };
+  await createVolume(pool, { driveId: spec.driveId, sizeBytes: spec.sizeBytes, encryption });
+}
+
+async function open(thread: Thread, spec: VolumeSpec): Promise<void> {
+  await close(thread, spec.driveId);
+  const device = await openVolume(thread.pool, spec, { engine: thread.engine, access: 'read-write' });
+  thread.devices.set(spec.driveId, device);
+}
+
+async function close(thread: Thread, driveId: string): Promise<void> {
+  const device = thread.devices.get(driveId);
+  thread.devices.delete(driveId);
+  await device?.close();
+}

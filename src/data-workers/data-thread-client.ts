@@ -1,0 +1,125 @@
+import { Worker } from 'node:worker_threads';
+import { DriveError } from '../core/errors.ts';
+import { workerUrl } from '../runtime/worker-url.ts';
+import type {
+  DataAnswer,
+  DataFailure,
+  DataThreadSetup,
+  Operation,
+  OperationRequest,
+  Operations,
+} from './protocol.ts';
+import type { VolumeSpec } from './volume.ts';
+
+/** The main thread's end of one data thread. */
+export interface DataThreadClient {
+  /** How many calls it has not answered yet. */
+  readonly pendingCalls: number;
+  /** When the oldest unanswered call was made; null when there is none. */
+  readonly waitingSinceMs: number | null;
+  call<Name extends Operation>(
+    op: Name,
+    request: Operations[Name]['request'],
+  ): Promise<Operations[Name]['result']>;
+  /** Opens the volume in that thread unless it is open there as specified; nothing to wait for when it is. */
+  ensureOpen(spec: VolumeSpec): Promise<void> | undefined;
+  /** Closes the volume in that thread if it is open there. */
+  closeVolume(driveId: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Volumes that one thread keeps open at most; the one opened first is closed for the next. */
+const MAX_OPEN_VOLUMES = 256;
+
+interface Opening {
+  readonly sizeBytes: number;
+  /** Undefined once it is open. */
+  ready: Promise<void> | undefined;
+}
+
+interface PendingCall {
+  readonly startedAtMs: number;
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Starts a data thread. A thread that ends by itself is a mistake in Drivebay that may have left a lock taken, so
+ * `onCrash` is expected to end the process: what was acknowledged is on disk.
+ */
+export function startDataThread(
+  setup: DataThreadSetup,
+  { now, onCrash }: { now: () => number; onCrash: (error: Error) => void },
+): DataThreadClient {
+  const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
+  const pending = new Map<number, PendingCall>();
+  const openings = new Map<string, Opening>();
+  let lastCallId = 0;
+  let isStopping = false;
+
+  worker.on('message', (answer: DataAnswer) => settle(pending, answer));
+  worker.on('error', onCrash);
+  worker.on('exit', (exitCode) => {
+    if (!isStopping)
+      onCrash(new Error(`A data thread of pool ${setup.pool.name} ended with code ${exitCode}.`));
+  });
+
+  const client: DataThreadClient = {
+    get pendingCalls() {
+      return pending.size;
+    },
+    get waitingSinceMs() {
+      const [oldest] = pending.values();
+      return oldest?.startedAtMs ?? null;
+    },
+    call(op, request) {
+      lastCallId += 1;
+      const callId = lastCallId;
+      return new Promise((resolve, reject) => {
+        pending.set(callId, { startedAtMs: now(), resolve, reject });
+        worker.postMessage({ callId, request: { op, ...request } as OperationRequest });
+      });
+    },
+    ensureOpen(spec) {
+      const current = openings.get(spec.driveId);
+      if (current?.sizeBytes === spec.sizeBytes) return current.ready;
+      const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
+      openings.set(spec.driveId, opening);
+      opening.ready = client.call('open', { spec }).then(
+        () => {
+          opening.ready = undefined;
+        },
+        (error: unknown) => {
+          if (openings.get(spec.driveId) === opening) openings.delete(spec.driveId);
+          throw error;
+        },
+      );
+      const [oldest] = openings.keys();
+      if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
+      return opening.ready;
+    },
+    async closeVolume(driveId) {
+      if (openings.delete(driveId)) await client.call('close', { driveId });
+    },
+    async stop() {
+      isStopping = true;
+      await worker.terminate();
+    },
+  };
+  return client;
+}
+
+function settle(pending: Map<number, PendingCall>, answer: DataAnswer): void {
+  const call = pending.get(answer.callId);
+  if (call === undefined) throw new Error(`A data thread answered call ${answer.callId}, which nobody made.`);
+  pending.delete(answer.callId);
+  if ('failure' in answer) call.reject(errorFrom(answer.failure));
+  else call.resolve(answer.result as never);
+}
+
+function errorFrom(failure: DataFailure): Error {
+  if (failure.code !== null) return new DriveError(failure.code, failure.message);
+  const error = Object.assign(new Error(failure.message), { code: failure.errno });
+  if (failure.stack !== null) error.stack = failure.stack;
+  return error;
+}

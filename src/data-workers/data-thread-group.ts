@@ -1,0 +1,44 @@
+import type { DataThreadClient } from './data-thread-client.ts';
+
+/**
+ * The data threads of one pool. They are the pool's own, so that one whose disk has stalled holds up nobody else;
+ * more are started only while all that there are have work.
+ */
+export interface DataThreadGroup {
+  /** The thread that is least busy. */
+  leastBusy(): DataThreadClient;
+  /** How long the oldest unanswered call has waited, in milliseconds; 0 when none waits. */
+  stalledMs(nowMs: number): number;
+  /** Closes the volume wherever it is open. */
+  closeVolume(driveId: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function createDataThreadGroup(options: {
+  start: () => DataThreadClient;
+  maxThreads: number;
+}): DataThreadGroup {
+  const threads: DataThreadClient[] = [];
+  return {
+    leastBusy() {
+      const idle = threads.find((thread) => thread.pendingCalls === 0);
+      if (idle !== undefined) return idle;
+      if (threads.length < options.maxThreads) {
+        const thread = options.start();
+        threads.push(thread);
+        return thread;
+      }
+      return threads.reduce((least, thread) => (thread.pendingCalls < least.pendingCalls ? thread : least));
+    },
+    stalledMs(nowMs) {
+      const since = threads.map((thread) => thread.waitingSinceMs).filter((atMs) => atMs !== null);
+      return since.length === 0 ? 0 : nowMs - Math.min(...since);
+    },
+    async closeVolume(driveId) {
+      await Promise.all(threads.map((thread) => thread.closeVolume(driveId)));
+    },
+    async stop() {
+      await Promise.all(threads.map((thread) => thread.stop()));
+    },
+  };
+}

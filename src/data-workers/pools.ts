@@ -1,0 +1,39 @@
+import type { PoolView } from '../core/placement.ts';
+import type { DataThreadGroup } from './data-thread-group.ts';
+import type { PoolSpec, PoolStatus } from './volume.ts';
+import type { Tier } from '../core/drive.ts';
+
+/** A pool as the configuration describes it. */
+export interface PoolConfig {
+  readonly spec: PoolSpec;
+  readonly tier: Tier | null;
+  readonly domain: string;
+  /** Room that stays free so that what is running can finish: in bytes of a pool of this many bytes. */
+  readonly reserveBytes: (totalBytes: number) => number;
+}
+
+/** A write let through; `done` must be called once with the bytes that it may have taken. */
+export interface WriteAdmission {
+  /** Whether only space that is taken already may be written. */
+  readonly isPoolLow: boolean;
+  readonly done: (writtenBytes: number) => void;
+}
+
+/** The configured pools: their threads, whether they can be used, and who is let in while there is room. */
+export interface Pools {
+  readonly configs: readonly PoolConfig[];
+  /** Throws DriveError system when the pool is not configured or inactive. */
+  threadsOf(poolName: string): DataThreadGroup;
+  statusOf(poolName: string): PoolStatus;
+  /** What placement decides by. */
+  views(): readonly PoolView[];
+  /** Counts the bytes against the pool's room until the function it returns is called. Throws DriveError full when there is not enough. */
+  admit(poolName: string, sizeBytes: number): Promise<(writtenBytes: number) => void>;
+  /** Like `admit`, but lets a write through that may turn out to need no room. */
+  admitWrite(poolName: string, sizeBytes: number): Promise<WriteAdmission>;
+  /** Where the volume is, for administrators and other tools. */
+  volumeLocation(volume: { driveId: string; poolName: string }): string;
+  /** Looks at every pool now; also done every few seconds. */
+  refresh(): Promise<void>;
+  stop(): Promise<void>;
+}

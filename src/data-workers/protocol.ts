@@ -1,0 +1,77 @@
+import type { Range } from '../blockdev/block-device.ts';
+import type { PoolRoom } from '../blockdev/storage-pool.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import type { Segment } from './arena.ts';
+import type { PoolSpec, VolumeSpec } from './volume.ts';
+
+/** What a data thread is started with. */
+export interface DataThreadSetup {
+  readonly memory: WebAssembly.Memory;
+  /** This thread's own region of the memory. */
+  readonly scratch: Segment;
+  readonly pool: PoolSpec;
+  readonly installationId: string;
+}
+
+/** A body that has been received into the arena, to be checked and written as a whole. */
+export interface WriteTask {
+  readonly offsetBytes: number;
+  readonly segments: readonly Segment[];
+  readonly encoding: 'identity' | 'gzip';
+  /** Of the body as received; null when the client gave none. */
+  readonly sha256: Uint8Array | null;
+  /** Whether the pool is too full for anything but what already has its space. */
+  readonly isPoolLow: boolean;
+}
+
+/** Whether a block of the map reads as zeros, and its hash in hex when asked for. */
+export interface MappedBlock extends Range {
+  readonly isZero: boolean;
+  readonly sha256: string | null;
+}
+
+/** Each operation of a data thread: what it takes and what it answers. */
+export interface Operations {
+  /** Checks the pool's identity mark, making it when this installation has never marked the pool. */
+  check: { request: { mayMark: boolean }; result: { reason: string | null; room: PoolRoom | null } };
+  create: { request: { spec: VolumeSpec; passphrase: string | null }; result: null };
+  remove: { request: { driveId: string }; result: null };
+  /** Opens the volume for the operations below, replacing an older opening. */
+  open: { request: { spec: VolumeSpec }; result: null };
+  close: { request: { driveId: string }; result: null };
+  read: { request: { driveId: string; offsetBytes: number; into: Segment }; result: null };
+  /** Answers the bytes written, after decompression. */
+  write: { request: { driveId: string; task: WriteTask }; result: number };
+  flush: { request: { driveId: string }; result: null };
+  resize: { request: { driveId: string; sizeBytes: number }; result: null };
+  map: { request: { driveId: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
+  sha256: { request: { segments: readonly Segment[] }; result: Uint8Array };
+  /** Answers the bytes written. */
+  fillHoles: { request: { driveId: string; range: Range }; result: number };
+  /** The volumes in the pool. */
+  list: { request: Record<never, never>; result: readonly string[] };
+}
+
+export type Operation = keyof Operations;
+export type OperationRequest = {
+  [Name in Operation]: { readonly op: Name } & Operations[Name]['request'];
+}[Operation];
+
+/** From the main thread to a data thread. */
+export interface DataCall {
+  readonly callId: number;
+  readonly request: OperationRequest;
+}
+
+/** An error on its way between threads: one of the domain, or of the operating system with its code. */
+export interface DataFailure {
+  readonly code: ErrorCode | null;
+  readonly errno: string | null;
+  readonly message: string;
+  readonly stack: string | null;
+}
+
+/** From a data thread to the main thread. */
+export type DataAnswer =
+  | { readonly callId: number; readonly result: unknown }
+  | { readonly callId: number; readonly failure: DataFailure };

@@ -1,0 +1,138 @@
+import type { Drive } from '../core/drive.ts';
+import { NO_COUNTERS } from '../core/drive.ts';
+import { DriveError } from '../core/errors.ts';
+import { placeDrive } from '../core/placement.ts';
+import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
+import type { User } from '../core/user.ts';
+import type { VolumeSpec } from '../data-workers/volume.ts';
+import type { MetadataTransaction } from '../metadata/metadata-store.ts';
+import { abandonDrive } from './drive-removal.ts';
+import { makeDriveSecrets } from './drive-secrets.ts';
+import type { DriveSecrets } from './drive-secrets.ts';
+import { findOwned } from './drive-lookup.ts';
+import { findEarlierCreate } from './idempotent-create.ts';
+import type { Idempotency } from './idempotent-create.ts';
+import { IDEMPOTENCY_MS } from './limits.ts';
+import { checkQuota } from './quota.ts';
+import type { CreateDriveInput, Info } from './service.ts';
+import type { ServiceContext } from './service-context.ts';
+import { showDrive } from './show-drive.ts';
+
+/**
+ * Creates a drive: places it, makes its keys and its volume. It is seen by nobody until all of it is durable.
+ *
+ * @throws DriveError full when the quota, `avoid` or the pools leave no room for it
+ */
+export async function createDrive(
+  context: ServiceContext,
+  actor: User,
+  input: CreateDriveInput,
+  idempotency?: Idempotency,
+): Promise<Info> {
+  checkSize(input.sizeBytes);
+  if (idempotency !== undefined) {
+    const earlier = await findEarlierCreate(context, actor, idempotency);
+    if (earlier !== null) return await showDrive(context, earlier, actor);
+  }
+  const driveId = context.newUuid();
+  context.creating.add(driveId);
+  try {
+    return await createNew(context, actor, input, { driveId, idempotency });
+  } finally {
+    context.creating.delete(driveId);
+  }
+}
+
+async function createNew(
+  context: ServiceContext,
+  actor: User,
+  input: CreateDriveInput,
+  { driveId, idempotency }: { driveId: string; idempotency: Idempotency | undefined },
+): Promise<Info> {
+  const secrets = (input.cipher ?? 'aes-xts-plain') === 'none' ? null : makeDriveSecrets(context, driveId);
+  const drive = await context.metadata.transaction(async (tx) => {
+    await checkQuota(tx, actor, { drives: 1, sizeBytes: input.sizeBytes });
+    const poolName = await place(context, tx, actor, input);
+    const created = newDrive(context, actor, input, { driveId, poolName });
+    await tx.drives.insert(created, secrets?.wrapped ?? null);
+    if (idempotency !== undefined) await remember(context, tx, actor, idempotency, driveId);
+    return created;
+  });
+  await makeVolume(context, drive, secrets);
+  const ready: Drive = { ...drive, state: 'ready' };
+  await context.metadata.transaction((tx) => tx.drives.update(ready));
+  return await showDrive(context, ready, actor);
+}
+
+function checkSize(sizeBytes: number): void {
+  if (Number.isSafeInteger(sizeBytes) && sizeBytes >= 1 && sizeBytes <= MAX_DRIVE_BYTES) return;
+  throw new DriveError('usage', `A drive's size is 1 to ${MAX_DRIVE_BYTES} bytes, not ${sizeBytes}.`);
+}
+
+async function place(
+  context: ServiceContext,
+  tx: MetadataTransaction,
+  actor: User,
+  input: CreateDriveInput,
+): Promise<string> {
+  const avoid: Drive[] = [];
+  for (const driveId of new Set(input.avoid)) avoid.push(await findOwned(tx.drives, actor.userId, driveId));
+  const request = { sizeBytes: input.sizeBytes, tier: input.tier ?? 'disk', avoid };
+  return placeDrive(request, context.pools.views()).name;
+}
+
+function newDrive(
+  context: ServiceContext,
+  actor: User,
+  input: CreateDriveInput,
+  { driveId, poolName }: { driveId: string; poolName: string },
+): Drive {
+  return {
+    driveId,
+    poolName,
+    userId: actor.userId,
+    name: input.name === undefined || input.name === '' ? null : input.name,
+    sizeBytes: input.sizeBytes,
+    claimType: input.claimType ?? 'exclusive',
+    cipher: input.cipher ?? 'aes-xts-plain',
+    tier: input.tier ?? 'disk',
+    state: 'creating',
+    readers: [...new Set(input.readers)],
+    tags: [...new Set(input.tags)],
+    attributes: input.attributes ?? {},
+    counters: NO_COUNTERS,
+    imagingError: null,
+    createdAtMs: context.now(),
+  };
+}
+
+async function remember(
+  context: ServiceContext,
+  tx: MetadataTransaction,
+  actor: User,
+  { key, bodyHash }: Idempotency,
+  driveId: string,
+): Promise<void> {
+  const nowMs = context.now();
+  await tx.drives.removeExpiredIdempotent(nowMs);
+  const { userId } = actor;
+  if ((await tx.drives.findIdempotent({ userId, idempotencyKey: key, nowMs })) !== null) {
+    throw new DriveError('busy', 'A create with this Idempotency-Key is under way.');
+  }
+  const expiresAtMs = nowMs + IDEMPOTENCY_MS;
+  await tx.drives.insertIdempotent({ userId, idempotencyKey: key, bodyHash, driveId, expiresAtMs });
+}
+
+async function makeVolume(
+  context: ServiceContext,
+  drive: Drive,
+  secrets: DriveSecrets | null,
+): Promise<void> {
+  try {
+    const spec: VolumeSpec = await context.volumeKeys.specOf(drive);
+    await context.volumes.create(spec, secrets?.passphrase ?? null);
+  } catch (error) {
+    await abandonDrive(context, drive);
+    throw error;
+  }
+}

@@ -1,0 +1,111 @@
+import { DriveError } from '../core/errors.ts';
+import type { User } from '../core/user.ts';
+import { authenticate } from './authenticate.ts';
+import { createDrive } from './create-drive.ts';
+import { destroyDrive } from './destroy-drive.ts';
+import { findAny, findReadable } from './drive-lookup.ts';
+import { imageDrive } from './image-drive.ts';
+import { listDriveIds, listDriveInfos, pagesOf } from './list-drives.ts';
+import { listPools } from './list-pools.ts';
+import type { LoginThrottle } from './login-throttle.ts';
+import { exportKey, rotateMasterKey } from './manage-keys.ts';
+import { createUser, listUsers, rotateUserKey, setUser, showUser } from './manage-users.ts';
+import { mapDrive } from './map-drive.ts';
+import { readDrive } from './read-drive.ts';
+import type { AdministrationService, DriveService, MasterKeyService, Service } from './service.ts';
+import type { ServiceContext } from './service-context.ts';
+import { setDrive } from './set-drive.ts';
+import { showDrive, showDrives } from './show-drive.ts';
+import { writeDrive } from './write-drive.ts';
+
+/** Binds the use cases to what they work with. */
+export function createService(context: ServiceContext, throttle: LoginThrottle): Service {
+  return {
+    access: { authenticate: (login) => authenticate(context, throttle, login) },
+    drives: driveService(context),
+    driveData: {
+      read: (actor, driveId, request) => readDrive(context, actor, driveId, request),
+      write: (actor, driveId, request) => writeDrive(context, actor, driveId, request),
+      map: (actor, driveId, request) => mapDrive(context, actor, driveId, request),
+    },
+    administration: administrationService(context),
+    masterKeys: masterKeyService(context),
+    health: { checkReady: () => context.metadata.ping() },
+  };
+}
+
+function driveService(context: ServiceContext): DriveService {
+  return {
+    create: (actor, input, idempotency) => createDrive(context, actor, input, idempotency),
+    set: (actor, driveId, input) => setDrive(context, actor, driveId, input),
+    destroy: (actor, driveId) => destroyDrive(context, actor, driveId),
+    image: (actor, request) => imageDrive(context, actor, request),
+    async info(actor, driveId, detail) {
+      await context.counters.flush();
+      const drive = await findReadable(context.metadata.drives, actor.userId, driveId);
+      return await showDrive(context, drive, actor, detail);
+    },
+    list: (actor, input) => listDriveIds(context, actor, input),
+    infos: (actor, input, detail) => listDriveInfos(context, actor, input, detail),
+  };
+}
+
+function administrationService(context: ServiceContext): AdministrationService {
+  return {
+    async createUser(actor, input) {
+      requireAdmin(actor);
+      return await createUser(context, input);
+    },
+    async setUser(actor, userId, input) {
+      requireAdmin(actor);
+      return await setUser(context, actor, userId, input);
+    },
+    async rotateUserKey(actor, userId) {
+      requireAdmin(actor);
+      return await rotateUserKey(context, userId);
+    },
+    async userInfo(actor, userId) {
+      requireAdmin(actor);
+      return await showUser(context, userId);
+    },
+    async *userInfos(actor) {
+      requireAdmin(actor);
+      yield* listUsers(context);
+    },
+    async poolInfos(actor) {
+      requireAdmin(actor);
+      return await listPools(context);
+    },
+    async driveInfo(actor, driveId) {
+      requireAdmin(actor);
+      await context.counters.flush();
+      return await showDrive(context, await findAny(context.metadata.drives, driveId), null, 'full');
+    },
+    async *driveInfos(actor, { after, limit }) {
+      requireAdmin(actor);
+      await context.counters.flush();
+      const query = { userId: null, readerId: null, tag: null, state: 'ready', poolName: null } as const;
+      for await (const page of pagesOf(context, { ...query, after: after ?? null }, limit)) {
+        yield await showDrives(context, page, { viewerId: null, detail: 'full' });
+      }
+    },
+  };
+}
+
+function masterKeyService(context: ServiceContext): MasterKeyService {
+  return {
+    async exportKey(actor, driveId, request) {
+      requireAdmin(actor);
+      return await exportKey(context, driveId, request);
+    },
+    async rotate(actor) {
+      requireAdmin(actor);
+      return await rotateMasterKey(context);
+    },
+  };
+}
+
+/** For anybody but an admin user, a command of the administration does not exist. */
+function requireAdmin(actor: User): void {
+  if (!actor.isAdmin) throw new DriveError('missing', 'This command could not be found.');
+}

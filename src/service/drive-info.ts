@@ -1,0 +1,67 @@
+import { isPublic } from '../core/drive.ts';
+import type { Drive } from '../core/drive.ts';
+import { imagingClaim, imagingPercent } from '../core/imaging.ts';
+import type { ImagingJob } from '../core/imaging.ts';
+import type { Info, InfoDetail } from './service.ts';
+
+/** What drive info is made of, besides the drive. */
+export interface DriveSituation {
+  /** Whether its pool can be reached. */
+  readonly isActive: boolean;
+  /** Jobs that have it as their target or source, oldest first. */
+  readonly jobs: readonly ImagingJob[];
+}
+
+/** Whether an imaging holds the drive: as its target, or as a source that not everybody may read. */
+export function isClaimedBy(drive: Drive, job: ImagingJob): boolean {
+  return job.targetDriveId === drive.driveId || (job.sourceDriveId === drive.driveId && !isPublic(drive));
+}
+
+/**
+ * Drive info for its owner or for a reader, who is not shown tags, readers and the owner's own pairs. Keys without a
+ * value are absent.
+ */
+export function describeDrive(
+  drive: Drive,
+  situation: DriveSituation,
+  view: { viewerId: string | null; detail: InfoDetail },
+): Info {
+  const isOwner = view.viewerId === null || view.viewerId === drive.userId;
+  const imaging = situation.jobs.find((job) => job.targetDriveId === drive.driveId);
+  const info: Record<string, string | number | null> = {
+    drive: drive.driveId,
+    name: drive.name,
+    user: drive.userId,
+    size: drive.sizeBytes,
+    status: situation.isActive ? 'active' : 'inactive',
+    claimed: situation.jobs
+      .filter((job) => isClaimedBy(drive, job))
+      .map(imagingClaim)
+      .join(' '),
+    'claim:type': drive.claimType,
+    imaging: imaging === undefined ? null : describeImaging(imaging, view.detail),
+    'imaging:error': drive.imagingError,
+    'read:bytes': String(drive.counters.readBytes),
+    'read:requests': String(drive.counters.readRequests),
+    'write:bytes': String(drive.counters.writeBytes),
+    'write:requests': String(drive.counters.writeRequests),
+    'encryption:cipher': drive.cipher,
+    tier: drive.tier,
+  };
+  if (isOwner) Object.assign(info, describeOwned(drive));
+  return Object.fromEntries(
+    Object.entries(info).filter(
+      (pair): pair is [string, string | number] => pair[1] !== null && pair[1] !== '',
+    ),
+  );
+}
+
+function describeOwned(drive: Drive): Record<string, string> {
+  const pairs = Object.entries(drive.attributes).map(([key, value]) => [`user:${key}`, value] as const);
+  return { readers: drive.readers.join(' '), tags: drive.tags.join(' '), ...Object.fromEntries(pairs) };
+}
+
+function describeImaging(job: ImagingJob, detail: InfoDetail): string {
+  if (job.state === 'queued') return 'queued';
+  return detail === 'full' ? `${imagingPercent(job)}%` : 'true';
+}

@@ -1,0 +1,64 @@
+import { DRIVE_TRANSITIONS } from '../core/drive.ts';
+import type { Drive, DriveEvent } from '../core/drive.ts';
+import type { MetadataTransaction } from '../metadata/metadata-store.ts';
+import { LIST_PAGE_DRIVES } from './limits.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/** The first half of a destroy: once committed the drive is in no answer and its key is gone for good. */
+export async function beginDestroyInside(
+  tx: MetadataTransaction,
+  drive: Drive,
+  event: DriveEvent,
+): Promise<Drive> {
+  const state = DRIVE_TRANSITIONS[drive.state][event];
+  if (state === null) throw new Error(`A drive that is ${drive.state} cannot be ${event}.`);
+  const destroying: Drive = { ...drive, state };
+  await tx.drives.updateKeys(drive.driveId, null);
+  await tx.drives.update(destroying);
+  return destroying;
+}
+
+/** The second half: returns the space and forgets the drive. Can be repeated. */
+export async function finishDestroy(context: ServiceContext, drive: Drive): Promise<void> {
+  await context.writes.quiesce(drive.driveId);
+  await context.volumes.remove(drive);
+  await context.metadata.transaction((tx) => tx.drives.remove(drive.driveId));
+}
+
+/** Undoes a create that did not succeed. What cannot be undone now is undone at the next start. */
+export async function abandonDrive(context: ServiceContext, drive: Drive): Promise<void> {
+  try {
+    const destroying = await context.metadata.transaction((tx) => beginDestroyInside(tx, drive, 'abandoned'));
+    context.volumeKeys.forget(drive.driveId);
+    await finishDestroy(context, destroying);
+  } catch (error) {
+    context.reportFailure(error, `undoing the create of drive ${drive.driveId}`);
+  }
+}
+
+/**
+ * Finishes what an earlier life of the server, or a pool that was away, has left half done in one pool: creates that
+ * were never acknowledged are undone, destroys that were are carried through.
+ */
+export async function finishRemovals(context: ServiceContext, poolName: string): Promise<void> {
+  for (const state of ['creating', 'destroying'] as const) {
+    for (let after: string | null = null; ;) {
+      const page: readonly Drive[] = await context.metadata.drives.list({
+        poolName,
+        state,
+        after,
+        limit: LIST_PAGE_DRIVES,
+        userId: null,
+        readerId: null,
+        tag: null,
+      });
+      for (const drive of page) {
+        if (context.creating.has(drive.driveId)) continue;
+        if (state === 'creating') await abandonDrive(context, drive);
+        else await finishDestroy(context, drive);
+      }
+      after = page.at(-1)?.driveId ?? null;
+      if (after === null) break;
+    }
+  }
+}

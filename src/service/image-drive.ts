@@ -1,0 +1,68 @@
+import type { Drive } from '../core/drive.ts';
+import { DriveError } from '../core/errors.ts';
+import type { Conversion, ImagingJob } from '../core/imaging.ts';
+import type { User } from '../core/user.ts';
+import { findOwned, findReadable, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
+import type { ServiceContext } from './service-context.ts';
+
+export interface ImageDriveRequest {
+  readonly targetDriveId: string;
+  readonly sourceDriveId: string;
+  readonly conversion: Conversion;
+}
+
+/**
+ * Puts an imaging into the queue. From here on both drives show it; the work is done behind the answer.
+ *
+ * @throws DriveError usage for the same drive twice and for a plain copy that is larger than the target; busy when one
+ *   of them is claimed or imaging; full when the target's pool has no room
+ */
+export async function imageDrive(
+  context: ServiceContext,
+  actor: User,
+  request: ImageDriveRequest,
+): Promise<void> {
+  const { targetDriveId, sourceDriveId, conversion } = request;
+  await context.metadata.transaction(async (tx) => {
+    const target = await findOwned(tx.drives, actor.userId, targetDriveId);
+    if (targetDriveId === sourceDriveId) {
+      throw new DriveError('usage', `Drive ${targetDriveId} cannot be imaged onto itself.`);
+    }
+    const source = await findReadable(tx.drives, actor.userId, sourceDriveId);
+    const jobs = await tx.imaging.listTouching([targetDriveId, sourceDriveId]);
+    checkState(target, source, jobs);
+    checkFits(target, source, conversion);
+    checkRoom(context, target);
+    await tx.imaging.insert({
+      jobId: context.newUuid(),
+      targetDriveId,
+      sourceDriveId,
+      conversion,
+      totalBytes: source.sizeBytes,
+      createdAtMs: context.now(),
+    });
+    if (target.imagingError !== null) await tx.drives.update({ ...target, imagingError: null });
+  });
+  context.wakeImaging();
+}
+
+function checkState(target: Drive, source: Drive, jobs: readonly ImagingJob[]): void {
+  refuseImagingTarget(target, jobs, 'imaged again');
+  refuseImagingSource(target, jobs, 'overwritten');
+  refuseImagingTarget(source, jobs, 'a source');
+}
+
+function checkFits(target: Drive, source: Drive, conversion: Conversion): void {
+  if (conversion !== 'plain' || source.sizeBytes <= target.sizeBytes) return;
+  throw new DriveError(
+    'usage',
+    `Drive ${source.driveId} has ${source.sizeBytes} bytes, more than the ${target.sizeBytes} of drive ${target.driveId}.`,
+    { drive: target.driveId, source: source.driveId },
+  );
+}
+
+function checkRoom(context: ServiceContext, target: Drive): void {
+  const pool = context.pools.views().find((view) => view.name === target.poolName);
+  if (pool === undefined || !pool.isActive || pool.availableBytes > 0) return;
+  throw new DriveError('full', `Pool ${target.poolName} has no room left.`, { pool: target.poolName });
+}

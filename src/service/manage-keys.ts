@@ -1,0 +1,72 @@
+import type { Drive } from '../core/drive.ts';
+import { DriveError } from '../core/errors.ts';
+import type { MetadataTransaction, WrappedKeys } from '../metadata/metadata-store.ts';
+import { findAny, refuseImagingTarget } from './drive-lookup.ts';
+import { wrapSecrets } from './drive-secrets.ts';
+import { LIST_PAGE_DRIVES } from './limits.ts';
+import type { Info } from './service.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/** The passphrase of a drive, and where its volume is; see `MasterKeyService.exportKey`. */
+export async function exportKey(
+  context: ServiceContext,
+  driveId: string,
+  { fillHoles }: { fillHoles: boolean },
+): Promise<Info> {
+  const drive = await findAny(context.metadata.drives, driveId);
+  const keys = await context.metadata.drives.findKeys(driveId);
+  if (keys === null) {
+    throw new DriveError('usage', `Drive ${driveId} is not encrypted: it has no key.`, { drive: driveId });
+  }
+  const { passphrase } = unwrapSecrets(context, driveId, keys);
+  const filledBytes = fillHoles ? await fill(context, drive) : 0;
+  return {
+    drive: driveId,
+    passphrase: Buffer.from(passphrase).toString('latin1'),
+    volume: context.pools.volumeLocation(drive),
+    'filled:bytes': String(filledBytes),
+  };
+}
+
+async function fill(context: ServiceContext, drive: Drive): Promise<number> {
+  const jobs = await context.metadata.imaging.listTouching([drive.driveId]);
+  refuseImagingTarget(drive, jobs, 'filled');
+  return await context.volumes.fillHoles(await context.volumeKeys.specOf(drive));
+}
+
+/** Wraps every drive's keys under a new master key; touches no data. Can be repeated after a crash. */
+export async function rotateMasterKey(context: ServiceContext): Promise<Info> {
+  await context.keyVault.beginRotation();
+  const masterKeyId = context.keyVault.currentId();
+  let rewrapped = 0;
+  for (let isMore = true; isMore;) {
+    const count = await context.metadata.transaction((tx) => rewrapPage(context, tx, masterKeyId));
+    rewrapped += count;
+    isMore = count > 0;
+  }
+  await context.keyVault.endRotation();
+  return { 'master:key': masterKeyId, rewrapped: String(rewrapped) };
+}
+
+async function rewrapPage(
+  context: ServiceContext,
+  tx: MetadataTransaction,
+  masterKeyId: string,
+): Promise<number> {
+  const page = await tx.drives.listKeysNotUnder(masterKeyId, { after: null, limit: LIST_PAGE_DRIVES });
+  for (const { driveId, keys } of page) {
+    await tx.drives.updateKeys(driveId, wrapSecrets(context, driveId, unwrapSecrets(context, driveId, keys)));
+  }
+  return page.length;
+}
+
+function unwrapSecrets(
+  { keyVault }: ServiceContext,
+  driveId: string,
+  { masterKeyId, volumeKey, passphrase }: WrappedKeys,
+): { volumeKey: Uint8Array; passphrase: Uint8Array } {
+  return {
+    volumeKey: keyVault.unwrap(volumeKey, { driveId, purpose: 'volume-key', masterKeyId }),
+    passphrase: keyVault.unwrap(passphrase, { driveId, purpose: 'passphrase', masterKeyId }),
+  };
+}

@@ -1,0 +1,31 @@
+import type { Pools } from '../data-workers/pools.ts';
+import type { Volumes } from '../data-workers/volumes.ts';
+import type { WriteTracker } from '../data-workers/write-tracker.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { CounterBuffer } from './counter-buffer.ts';
+import type { KeyedMutex } from './keyed-mutex.ts';
+import type { KeyVault } from './key-vault.ts';
+import type { VolumeKeys } from './volume-keys.ts';
+
+/** Everything the use cases work with. */
+export interface ServiceContext {
+  readonly metadata: MetadataStore;
+  readonly pools: Pools;
+  readonly volumes: Volumes;
+  readonly writes: WriteTracker;
+  /** Drives that this process is creating at this moment. */
+  readonly creating: Set<string>;
+  /** One resize of a drive at a time. */
+  readonly resizing: KeyedMutex;
+  readonly counters: CounterBuffer;
+  readonly keyVault: KeyVault;
+  readonly volumeKeys: VolumeKeys;
+  /** Tells the imaging queue that a job was added. */
+  readonly wakeImaging: () => void;
+  readonly now: () => number;
+  readonly newUuid: () => string;
+  /** Random bytes fit for keys. */
+  readonly randomBytes: (lengthBytes: number) => Uint8Array;
+  /** For what happens behind an answer: the error and one sentence on what was being done. */
+  readonly reportFailure: (error: unknown, doing: string) => void;
+}

@@ -1,0 +1,148 @@
+import type { Drive } from '../core/drive.ts';
+import { DriveError } from '../core/errors.ts';
+import { suits } from '../core/placement.ts';
+import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
+import type { User } from '../core/user.ts';
+import type { MetadataTransaction } from '../metadata/metadata-store.ts';
+import { isClaimedBy } from './drive-info.ts';
+import { findOwned } from './drive-lookup.ts';
+import { checkQuota } from './quota.ts';
+import type { Info, SetDriveInput } from './service.ts';
+import type { ServiceContext } from './service-context.ts';
+import { showDrive } from './show-drive.ts';
+
+/** Changes what is given of a drive, all or nothing. */
+export async function setDrive(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  input: SetDriveInput,
+): Promise<Info> {
+  await context.counters.flush();
+  const before = await findOwned(context.metadata.drives, actor.userId, driveId);
+  const isGrowing = input.sizeBytes !== undefined && input.sizeBytes > before.sizeBytes;
+  const after = isGrowing
+    ? await context.resizing.run(driveId, () => growAndSet(context, actor, driveId, input))
+    : await context.resizing.run(driveId, () => shrinkAndSet(context, actor, driveId, input));
+  return await showDrive(context, after, actor);
+}
+
+/** The volume grows first: a crash in between leaves it larger than the drive, which nobody sees. */
+async function growAndSet(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  input: SetDriveInput,
+): Promise<Drive> {
+  const planned = await context.metadata.transaction(async (tx) => {
+    const drive = await findOwned(tx.drives, actor.userId, driveId);
+    return { drive, after: await checkedChange(context, tx, actor, drive, input) };
+  });
+  if (planned.after.sizeBytes > planned.drive.sizeBytes) {
+    const spec = await context.volumeKeys.specOf(planned.drive);
+    await context.volumes.resize(spec, planned.after.sizeBytes);
+  }
+  return await change(context, actor, driveId, input);
+}
+
+/** The drive shrinks first: from then on nobody reads or writes what is cut off. */
+async function shrinkAndSet(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  input: SetDriveInput,
+): Promise<Drive> {
+  const before = await findOwned(context.metadata.drives, actor.userId, driveId);
+  if (input.sizeBytes !== undefined && input.sizeBytes < before.sizeBytes) {
+    // A pool that cannot be reached must refuse this before the drive has changed.
+    context.pools.threadsOf(before.poolName);
+  }
+  const after = await change(context, actor, driveId, input);
+  if (after.sizeBytes < before.sizeBytes) {
+    await context.writes.quiesce(driveId);
+    const spec = await context.volumeKeys.specOf(before);
+    await context.volumes.resize(spec, after.sizeBytes);
+  }
+  return after;
+}
+
+async function change(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  input: SetDriveInput,
+): Promise<Drive> {
+  return await context.metadata.transaction(async (tx) => {
+    const drive = await findOwned(tx.drives, actor.userId, driveId);
+    const after = await checkedChange(context, tx, actor, drive, input);
+    await tx.drives.update(after);
+    return after;
+  });
+}
+
+/** The drive as it would be; throws DriveError when something forbids it. */
+async function checkedChange(
+  context: ServiceContext,
+  tx: MetadataTransaction,
+  actor: User,
+  drive: Drive,
+  input: SetDriveInput,
+): Promise<Drive> {
+  await checkNewSize(tx, actor, drive, input.sizeBytes ?? drive.sizeBytes);
+  checkNewTier(context, drive, input);
+  return {
+    ...drive,
+    name: input.name === undefined ? drive.name : input.name === '' ? null : input.name,
+    sizeBytes: input.sizeBytes ?? drive.sizeBytes,
+    claimType: input.claimType ?? drive.claimType,
+    tier: input.tier ?? drive.tier,
+    readers: input.readers === undefined ? drive.readers : [...new Set(input.readers)],
+    tags: input.tags === undefined ? drive.tags : [...new Set(input.tags)],
+    attributes: mergeAttributes(drive.attributes, input.attributes ?? {}),
+  };
+}
+
+async function checkNewSize(
+  tx: MetadataTransaction,
+  actor: User,
+  drive: Drive,
+  sizeBytes: number,
+): Promise<void> {
+  if (sizeBytes === drive.sizeBytes) return;
+  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 1 || sizeBytes > MAX_DRIVE_BYTES) {
+    throw new DriveError('usage', `A drive's size is 1 to ${MAX_DRIVE_BYTES} bytes, not ${sizeBytes}.`);
+  }
+  if (sizeBytes > drive.sizeBytes) {
+    await checkQuota(tx, actor, { drives: 0, sizeBytes: sizeBytes - drive.sizeBytes });
+    return;
+  }
+  const jobs = await tx.imaging.listTouching([drive.driveId]);
+  if (jobs.some((job) => isClaimedBy(drive, job) || job.sourceDriveId === drive.driveId)) {
+    throw new DriveError(
+      'busy',
+      `Drive ${drive.driveId} is being imaged: it cannot shrink until that ends.`,
+      {
+        drive: drive.driveId,
+      },
+    );
+  }
+}
+
+function checkNewTier(context: ServiceContext, drive: Drive, input: SetDriveInput): void {
+  if (input.tier === undefined || input.tier === drive.tier) return;
+  const pool = context.pools.configs.find((config) => config.spec.name === drive.poolName);
+  if (pool === undefined || suits(pool, input.tier)) return;
+  throw new DriveError(
+    'full',
+    `Drive ${drive.driveId} is in pool ${drive.poolName}, whose tier is ${pool.tier ?? 'any'}, not ${input.tier}.`,
+    { drive: drive.driveId, pool: drive.poolName },
+  );
+}
+
+function mergeAttributes(
+  before: Readonly<Record<string, string>>,
+  changes: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const merged = new Map([...Object.entries(before), ...Object.entries(changes)]);
+  return Object.fromEntries([...merged].filter(([, value]) => value !== ''));
+}

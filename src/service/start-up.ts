@@ -1,0 +1,57 @@
+import { DriveError } from '../core/errors.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
+import { createUser } from './manage-users.ts';
+import type { ServiceContext } from './service-context.ts';
+
+const INSTALLATION = 'installation';
+const markedKey = (poolName: string): string => `pool:${poolName}:marked`;
+
+/** The UUID of this installation, made at its first start. Pools are marked with it. */
+export async function loadInstallationId(metadata: MetadataStore, newUuid: () => string): Promise<string> {
+  return await metadata.transaction(async (tx) => {
+    const known = await tx.settings.get(INSTALLATION);
+    if (known !== null) return known;
+    const installationId = newUuid();
+    await tx.settings.set(INSTALLATION, installationId);
+    return installationId;
+  });
+}
+
+/** Whether the pool has never been marked: only then may a directory without a mark become it. */
+export async function mayMarkPool(metadata: MetadataStore, poolName: string): Promise<boolean> {
+  return await metadata.transaction(async (tx) => (await tx.settings.get(markedKey(poolName))) === null);
+}
+
+/** Remembers that the pool was marked, so that an empty directory in its place is not taken for it. */
+export async function rememberPoolMark(metadata: MetadataStore, poolName: string): Promise<void> {
+  await metadata.transaction((tx) => tx.settings.set(markedKey(poolName), 'true'));
+}
+
+/** Credentials of the first user. */
+export interface Credentials {
+  readonly userId: string;
+  readonly key: string;
+}
+
+/**
+ * Makes the first admin user when there is no user yet.
+ *
+ * @returns its credentials, or null when there are users already
+ */
+export async function createFirstUser(
+  context: ServiceContext,
+  given: { userId: string | null; key: string | null },
+): Promise<Credentials | null> {
+  const users = await context.metadata.users.list({ after: null, limit: 1 });
+  if (users.length > 0) return null;
+  const info = await createUser(
+    context,
+    { name: 'admin', isAdmin: true },
+    { userId: given.userId ?? undefined, key: given.key ?? undefined },
+  );
+  const { user, key } = info;
+  if (typeof user !== 'string' || typeof key !== 'string') {
+    throw new DriveError('failed', 'The first user was made without credentials.');
+  }
+  return { userId: user, key };
+}

@@ -1,0 +1,83 @@
+import type { Drive } from '../core/drive.ts';
+import { DriveError } from '../core/errors.ts';
+import type { User } from '../core/user.ts';
+import type { ReceivedBody } from '../data-workers/volumes.ts';
+import { withinDeadline } from './deadline.ts';
+import { isClaimedBy } from './drive-info.ts';
+import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
+import { MAX_BODY_BYTES } from './limits.ts';
+import type { DriveWrite } from './service.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/**
+ * Writes a body to a drive; see `DriveDataService.write`. The drive's state is looked at twice: before the body, so
+ * that nobody sends 64 MiB to be refused, and after it, with the write announced, because the state may have changed
+ * while the body came and whoever changes it waits for the writes announced.
+ */
+export async function writeDrive(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  request: DriveWrite,
+): Promise<void> {
+  const drive = await findWritable(context, actor, driveId, request);
+  if (request.bodyBytes === 0) return;
+  const body = await context.volumes.receive(request.body, request.bodyBytes);
+  const endWrite = context.writes.begin(driveId);
+  const work = writeReceived(context, actor, driveId, request, body).finally(() => {
+    body.release();
+    endWrite();
+  });
+  await withinDeadline(drive.poolName, work, () => undefined);
+}
+
+async function writeReceived(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  request: DriveWrite,
+  body: ReceivedBody,
+): Promise<void> {
+  const drive = await findWritable(context, actor, driveId, request);
+  const spec = await context.volumeKeys.specOf(drive);
+  const { offsetBytes, encoding, sha256 } = request;
+  const bytes = await context.volumes.write(spec, { offsetBytes, body, encoding, sha256 });
+  context.counters.count(driveId, { kind: 'write', bytes });
+  if (drive.imagingError !== null) await clearImagingError(context, driveId);
+}
+
+async function findWritable(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  request: DriveWrite,
+): Promise<Drive> {
+  const drive = await findOwned(context.metadata.drives, actor.userId, driveId);
+  const jobs = await context.metadata.imaging.listTouching([driveId]);
+  refuseImagingTarget(drive, jobs, 'written');
+  const claims = jobs.filter((job) => isClaimedBy(drive, job));
+  refuseImagingSource(drive, claims, 'written');
+  checkLength(drive, request);
+  return drive;
+}
+
+function checkLength(drive: Drive, { offsetBytes, bodyBytes, encoding }: DriveWrite): void {
+  if (bodyBytes > MAX_BODY_BYTES) {
+    throw new DriveError('too-large', `A write takes at most ${MAX_BODY_BYTES} bytes, not ${bodyBytes}.`);
+  }
+  // What a compressed body comes to is known only once it has been unpacked.
+  const atLeastBytes = encoding === 'identity' ? bodyBytes : 0;
+  if (offsetBytes + atLeastBytes > drive.sizeBytes) {
+    throw new DriveError(
+      'usage',
+      `${atLeastBytes} bytes at offset ${offsetBytes} are past the end of the drive, which is ${drive.sizeBytes} bytes.`,
+    );
+  }
+}
+
+async function clearImagingError(context: ServiceContext, driveId: string): Promise<void> {
+  await context.metadata.transaction(async (tx) => {
+    const drive = await tx.drives.find(driveId);
+    if (drive !== null) await tx.drives.update({ ...drive, imagingError: null });
+  });
+}
