@@ -129,8 +129,16 @@ export interface ImagingProgress {
 export interface ImagingWriter {
   /** A new job, queued behind all others. Throws DriveError `busy` when the target has one. */
   insert(job: { jobId: string; targetDriveId: string; sourceDriveId: string; conversion: Conversion; totalBytes: number; createdAtMs: number }): Promise<void>;
-  /** Takes the oldest job that is queued or whose lease ran out, under a lease of this owner; null when there is none. */
-  lease(request: { leaseOwner: string; nowMs: number; leaseExpiresAtMs: number }): Promise<ImagingJob | null>;
+  /**
+   * Takes the oldest job that is queued or whose lease ran out, passing over those in `exceptJobIds` (none when absent),
+   * under a lease of this owner; null when there is none.
+   */
+  lease(request: {
+    leaseOwner: string;
+    nowMs: number;
+    leaseExpiresAtMs: number;
+    exceptJobIds?: readonly string[];
+  }): Promise<ImagingJob | null>;
   /** Records progress and extends the lease; false when the lease is no longer this owner's. */
   progress(progress: ImagingProgress): Promise<boolean>;
   /** Puts a job back into the queue, keeping its place and its checkpoint; false when the lease is not this owner's. */
