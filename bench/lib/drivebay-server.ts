@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort } from './nginx.ts';
+
+/** A running Drivebay with an admin user. */
+export interface DrivebayServer extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+  /** USER:KEY */
+  readonly auth: string;
+  /** From the start of the process until /readyz said yes. */
+  readonly readyMs: number;
+  readonly dataDirectory: string;
+  /** Sends a command and gives its answer in JSON; throws when it is refused. */
+  call(method: string, path: string, body?: unknown): Promise<unknown>;
+}
+
+export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export async function startDrivebay(
+  dataDirectory: string,
+  args: readonly string[] = [],
+): Promise<DrivebayServer> {
+  const port = await freePort();
+  const startedAtMs = performance.now();
+  const child = spawn(
+    process.execPath,
+    [MAIN, 'serve', '--data-dir', dataDirectory, '--listen', `127.0.0.1:${port}`, ...args],
+    { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DRIVEBAY_LOG_LEVEL: 'warn' } },
+  );
+  await waitUntilReady(child, port);
+  const readyMs = performance.now() - startedAtMs;
+  const auth = readAuth(dataDirectory);
+  return {
+    port,
+    auth,
+    readyMs,
+    dataDirectory,
+    pid: child.pid ?? 0,
+    call: (method, path, body) => call({ port, auth }, method, path, body),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      if (child.exitCode === null) await once(child, 'exit');
+    },
+  };
+}
+
+async function waitUntilReady(child: ChildProcess, port: number): Promise<void> {
+  for (let attempt = 0; attempt < 2000; attempt += 1) {
+    if (child.exitCode !== null) throw new Error(`The server ended with ${child.exitCode}.`);
+    try {
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+      if (answer.status === 200) return;
+    } catch {
+      // Not listening yet.
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+  }
+  throw new Error('The server did not become ready.');
+}
+
+/** Reads USER:KEY from what the first start has left. */
+function readAuth(dataDirectory: string): string {
+  const text = readFileSync(join(dataDirectory, 'admin-credentials'), 'utf8');
+  const auth = /^DRIVEBAY_AUTH=(.*)$/m.exec(text)?.[1];
+  if (auth === undefined) throw new Error('There are no admin credentials.');
+  return auth;
+}
+
+async function call(
+  { port, auth }: { port: number; auth: string },
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<unknown> {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+    method,
+    headers: {
+      authorization: basic(auth),
+      accept: 'application/json',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+  return text === '' ? null : JSON.parse(text);
+}
+
+export function basic(auth: string): string {
+  return `Basic ${Buffer.from(auth).toString('base64')}`;
+}

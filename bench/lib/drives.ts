@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { runHttpLoad } from './http-load.ts';
+import { basic } from './drivebay-server.ts';
+import type { DrivebayServer } from './drivebay-server.ts';
+
+export const MIB = 1024 * 1024;
+export const PIECE_BYTES = 4 * MIB;
+
+/** Creates a drive and returns its UUID. */
+export async function createDrive(
+  server: DrivebayServer,
+  drive: { sizeBytes: number; cipher: 'none' | 'aes-xts-plain'; name?: string },
+): Promise<string> {
+  const info = (await server.call('POST', '/drives/create', {
+    name: drive.name ?? 'bench',
+    size: drive.sizeBytes,
+    'encryption:cipher': drive.cipher,
+  })) as { drive: string };
+  return info.drive;
+}
+
+/** Reads a drive in 4 MiB pieces and returns MiB/s. */
+export async function readDrive(
+  server: DrivebayServer,
+  driveId: string,
+  load: { sizeBytes: number; requests: number; connections: number },
+): Promise<number> {
+  const pieces = load.sizeBytes / PIECE_BYTES;
+  const seconds = await runHttpLoad({
+    ...load,
+    port: server.port,
+    status: 200,
+    head: (index) =>
+      `GET /drives/${driveId}/read/${(index % pieces) * PIECE_BYTES}/${PIECE_BYTES} HTTP/1.1\r\n` +
+      `Host: localhost\r\nAuthorization: ${basic(server.auth)}\r\n\r\n`,
+  });
+  return (load.requests * 4) / seconds;
+}
+
+/** Writes a drive in 4 MiB pieces of random bytes and returns MiB/s. */
+export async function writeDrive(
+  server: DrivebayServer,
+  driveId: string,
+  load: { sizeBytes: number; connections: number },
+): Promise<number> {
+  const body = randomBytes(PIECE_BYTES);
+  const requests = load.sizeBytes / PIECE_BYTES;
+  const seconds = await runHttpLoad({
+    connections: load.connections,
+    requests,
+    port: server.port,
+    status: 204,
+    body,
+    head: (index) =>
+      `POST /drives/${driveId}/write/${index * PIECE_BYTES} HTTP/1.1\r\nHost: localhost\r\n` +
+      `Authorization: ${basic(server.auth)}\r\nContent-Type: application/octet-stream\r\n` +
+      `Content-Length: ${PIECE_BYTES}\r\n\r\n`,
+  });
+  return (requests * 4) / seconds;
+}
+
+/** Images a drive onto another and waits until it is done; returns seconds. */
+export async function imageDrive(
+  server: DrivebayServer,
+  { source, target, suffix = '' }: { source: string; target: string; suffix?: string },
+): Promise<number> {
+  const startedAtMs = performance.now();
+  await server.call('POST', `/drives/${target}/image/${source}${suffix}`);
+  for (;;) {
+    const info = (await server.call('GET', `/drives/${target}/info`)) as Record<string, string>;
+    if (info['imaging:error'] !== undefined) throw new Error(info['imaging:error']);
+    if (info['imaging'] === undefined) return (performance.now() - startedAtMs) / 1000;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+  }
+}
