@@ -1,0 +1,61 @@
+import { systemCode } from '../cli-error.ts';
+
+/** How to reach a server. */
+export interface TransportOptions {
+  readonly url: URL;
+  /** `USER:KEY`, null to send none. */
+  readonly auth: string | null;
+  /** PEM of a private certificate authority. */
+  readonly ca: string | null;
+  /** The most connections at once. */
+  readonly connections: number;
+}
+
+export type OpenTransport = (options: TransportOptions) => Transport;
+
+export interface TransportRequest {
+  readonly method: 'GET' | 'POST';
+  /** Path and query, below the server's URL. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly body?: Buffer | string | undefined;
+  /** Whether doing it twice is the same as once; only then is a request whose connection broke sent again. */
+  readonly isRepeatable: boolean;
+  /** The longest silence; a request that the server works on for long needs more than usual. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface TransportResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** What carries requests. A connection that fails is a `ConnectionError`; any status is an answer. */
+export interface Transport {
+  send(request: TransportRequest): Promise<TransportResponse>;
+  /** A GET whose 200 has exactly as many bytes as `target`, received there; any other answer has its body in `body`. */
+  receive(request: TransportRequest, target: Buffer): Promise<TransportResponse>;
+  /** Cuts all connections; what is under way fails. */
+  close(): void;
+}
+
+/** The connection could not be made, or broke, or stayed silent. */
+export class ConnectionError extends Error {
+  /** The system's code, such as ECONNREFUSED. */
+  readonly code: string;
+
+  constructor(code: string, sentence: string, cause?: unknown) {
+    super(sentence, cause === undefined ? undefined : { cause });
+    this.name = 'ConnectionError';
+    this.code = code;
+  }
+}
+
+/** Names the server and the trouble in one sentence. */
+export function connectionError(url: URL, error: unknown): ConnectionError {
+  if (error instanceof ConnectionError) return error;
+  const code = systemCode(error) ?? 'ECONNRESET';
+  const reason = error instanceof Error && error.message !== '' ? error.message : code;
+  return new ConnectionError(code, `cannot reach ${url.origin}: ${reason}`, error);
+}
