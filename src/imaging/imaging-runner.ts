@@ -1,0 +1,153 @@
+import type { Drive } from '../core/drive.ts';
+import type { ImagingJob } from '../core/imaging.ts';
+import type { Pools } from '../data-workers/pools.ts';
+import type { VolumeSpec } from '../data-workers/volume.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { ImagingThreadClient } from './imaging-thread-client.ts';
+import { createImagingThreads } from './imaging-threads.ts';
+import type { ImagingThreads } from './imaging-threads.ts';
+import { releaseOwnLeases } from './job-ending.ts';
+import { startJob } from './job-start.ts';
+import type { StartedJob } from './job-start.ts';
+
+/** Works through the imaging queue. */
+export interface ImagingRunner {
+  /** Takes up again what this node was working on in its previous life, and begins. */
+  start(): Promise<void>;
+  /** Says that a job was added. */
+  wake(): void;
+  /** Stops every job where it can continue and puts it back into the queue. */
+  stop(): Promise<void>;
+}
+
+export interface ImagingLimits {
+  /** Jobs that run at once; those that wait for a stalled pool do not count. */
+  readonly parallelJobs: number;
+  /** Threads that one plain copy may take. */
+  readonly threadsPerJob: number;
+  /** How long a job stays ours without a sign of life. */
+  readonly leaseMs: number;
+  /** How often progress is recorded and the lease renewed. */
+  readonly progressMs: number;
+  readonly checkpointMs: number;
+  /** How often to look for jobs that nobody told us of, and how long to wait before a failed attempt is repeated. */
+  readonly pollMs: number;
+  /** How long a thread without work is kept. */
+  readonly idleMs: number;
+  /** How long `stop` waits for threads whose disk does not answer. */
+  readonly stopMs: number;
+}
+
+export const IMAGING_LIMITS: ImagingLimits = {
+  parallelJobs: 2,
+  threadsPerJob: 2,
+  leaseMs: 30_000,
+  progressMs: 1_000,
+  checkpointMs: 2_000,
+  pollMs: 5_000,
+  idleMs: 10_000,
+  stopMs: 10_000,
+};
+
+export interface ImagingRunnerOptions {
+  readonly metadata: MetadataStore;
+  readonly specOf: (drive: Drive) => Promise<VolumeSpec>;
+  readonly pools: Pick<Pools, 'statusOf' | 'admit' | 'refresh'>;
+  readonly startThread: () => ImagingThreadClient;
+  /** Waits until writes to the target that began before the job was queued have ended. */
+  readonly beforeStart: (job: ImagingJob) => Promise<void>;
+  readonly nodeId: string;
+  readonly now: () => number;
+  readonly reportFailure: (error: unknown, doing: string) => void;
+  readonly limits: ImagingLimits;
+}
+
+/** Jobs in the queue that wait for their pool are passed over at most this many at a time. */
+const MAX_WAITING = 1000;
+
+/** Makes the runner of this node's imaging. */
+export function createImagingRunner(options: ImagingRunnerOptions): ImagingRunner {
+  const { metadata, limits, nodeId, now } = options;
+  const threads: ImagingThreads = createImagingThreads({ start: options.startThread, idleMs: limits.idleMs });
+  const running = new Map<string, StartedJob>();
+  /** When to try again jobs that wait for their pool. */
+  const waiting = new Map<string, number>();
+  let filling: Promise<void> | null = null;
+  let isWoken = false;
+  let isStopping = false;
+  let timer: NodeJS.Timeout | null = null;
+
+  function hasFreePlace(): boolean {
+    const busy = [...running.values()].filter((started) => !started.isStalled());
+    return !isStopping && busy.length < limits.parallelJobs;
+  }
+
+  async function leaseNext(): Promise<ImagingJob | null> {
+    for (const [jobId, retryAtMs] of waiting) if (retryAtMs <= now()) waiting.delete(jobId);
+    return await metadata.transaction(
+      async (tx) =>
+        await tx.imaging.lease({
+          leaseOwner: nodeId,
+          nowMs: now(),
+          leaseExpiresAtMs: now() + limits.leaseMs,
+          exceptJobIds: [...waiting.keys(), ...running.keys()],
+        }),
+    );
+  }
+
+  function launch(job: ImagingJob, leasedAtNs: bigint): void {
+    const started = startJob(job, leasedAtNs, { ...options, threads });
+    running.set(job.jobId, started);
+    void started.ended.then((outcome) => {
+      running.delete(job.jobId);
+      if (outcome === 'waiting' && waiting.size < MAX_WAITING) waiting.set(job.jobId, now() + limits.pollMs);
+      wake();
+    });
+  }
+
+  async function fill(): Promise<void> {
+    while (isWoken) {
+      isWoken = false;
+      while (hasFreePlace()) {
+        const leasedAtNs = process.hrtime.bigint();
+        const job = await leaseNext();
+        if (job === null) break;
+        launch(job, leasedAtNs);
+      }
+    }
+  }
+
+  function wake(): void {
+    isWoken = true;
+    if (isStopping || timer === null) return;
+    filling ??= fill()
+      .catch((error: unknown) => options.reportFailure(error, 'taking up imagings'))
+      .finally(() => {
+        filling = null;
+      });
+  }
+
+  return {
+    async start() {
+      await releaseOwnLeases(metadata, nodeId);
+      timer = setInterval(wake, limits.pollMs);
+      wake();
+    },
+    wake,
+    async stop() {
+      isStopping = true;
+      if (timer !== null) clearInterval(timer);
+      await filling;
+      for (const started of running.values()) started.stop();
+      const ended = Promise.all([...running.values()].map((started) => started.ended));
+      await Promise.race([ended, elapsed(limits.stopMs)]);
+      await Promise.race([threads.stop(), elapsed(limits.stopMs)]);
+    },
+  };
+}
+
+async function elapsed(ms: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}

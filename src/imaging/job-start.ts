@@ -1,0 +1,141 @@
+import { DriveError } from '../core/errors.ts';
+import type { ImagingJob } from '../core/imaging.ts';
+import type { VolumeSpec } from '../data-workers/volume.ts';
+import type { ImagingRunnerOptions } from './imaging-runner.ts';
+import type { ImagingThreads } from './imaging-threads.ts';
+import { createJobControl } from './job-control.ts';
+import type { JobControl } from './job-control.ts';
+import { endJob } from './job-ending.ts';
+import { isPoolError, isUnexpected, outcomeOf } from './job-outcome.ts';
+import type { JobOutcome } from './job-outcome.ts';
+import { runJob } from './job-run.ts';
+import type { JobProgress } from './job-run.ts';
+import { keepLease } from './lease-keeper.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
+
+/** A job that this node works on. */
+export interface StartedJob {
+  /** Whether it waits for a pool that does not answer. */
+  isStalled(): boolean;
+  stop(): void;
+  /** Resolves, never rejects, once nothing is written any more and the outcome is recorded. */
+  readonly ended: Promise<JobOutcome['kind']>;
+}
+
+type JobContext = ImagingRunnerOptions & { readonly threads: ImagingThreads };
+
+interface Drives {
+  readonly source: VolumeSpec;
+  readonly target: VolumeSpec;
+}
+
+/** Begins to work on a job under a lease that was taken at this moment. */
+export function startJob(job: ImagingJob, leasedAtNs: bigint, context: JobContext): StartedJob {
+  const { pools, limits } = context;
+  const control = createJobControl();
+  control.extend(limits.leaseMs, leasedAtNs);
+  const progress: JobProgress = {
+    checkpointBytes: job.checkpointBytes,
+    doneBeforeBytes: job.doneBytes,
+    totalBytes: job.totalBytes,
+  };
+  const lease = keepLease({ ...context, ...limits, job, control, progress });
+  let poolNames: readonly string[] = [];
+
+  async function work(): Promise<JobOutcome> {
+    let drives: Drives | null = null;
+    try {
+      drives = await resolveDrives(job, context);
+      poolNames = [drives.source.poolName, drives.target.poolName];
+      requireActive(poolNames, context);
+      await context.beforeStart(job);
+      await run(drives);
+      return { kind: 'done' };
+    } catch (error) {
+      return await judge(error, drives);
+    }
+  }
+
+  async function run(drives: Drives): Promise<void> {
+    const record = async (): Promise<void> => await lease.record();
+    await runJob({
+      ...drives,
+      job,
+      control,
+      progress,
+      record,
+      threads: context.threads,
+      maxThreads: limits.threadsPerJob,
+      checkpointMs: limits.checkpointMs,
+      admit: async (lengthBytes) => {
+        const done = await pools.admit(drives.target.poolName, lengthBytes);
+        return () => done(lengthBytes);
+      },
+    });
+  }
+
+  /** An error of a pool that has gone away meanwhile is no fault of the job, which waits for the pool instead. */
+  async function judge(error: unknown, drives: Drives | null): Promise<JobOutcome> {
+    if (isUnexpected(error)) context.reportFailure(error, `imaging drive ${job.targetDriveId}`);
+    if (isPoolError(error)) await pools.refresh().catch(() => {});
+    if (isPoolError(error) && poolNames.some((name) => !pools.statusOf(name).isActive)) {
+      return { kind: 'waiting' };
+    }
+    return outcomeOf(error, drives);
+  }
+
+  return {
+    isStalled: () => poolNames.some((name) => !pools.statusOf(name).isActive),
+    stop: () => control.stop(),
+    ended: work().then(async (outcome) => await settle(outcome, { job, control, lease, context })),
+  };
+}
+
+/** Records the outcome, again and again while the lease holds: a job that is done should not be done twice. */
+async function settle(
+  outcome: JobOutcome,
+  {
+    job,
+    control,
+    lease,
+    context,
+  }: { job: ImagingJob; control: JobControl; lease: LeaseKeeper; context: JobContext },
+): Promise<JobOutcome['kind']> {
+  const { metadata, nodeId, limits, reportFailure } = context;
+  const giveUpAtMs = context.now() + limits.leaseMs;
+  if (outcome.kind !== 'done' && outcome.kind !== 'failed') await lease.record().catch(() => {});
+  await lease.end();
+  control.stop();
+  while (!lease.isLost) {
+    try {
+      await endJob(metadata, { job, nodeId, outcome });
+      break;
+    } catch (error) {
+      reportFailure(error, `recording the end of imaging ${job.jobId}`);
+      if (context.now() > giveUpAtMs) break;
+      await new Promise((resolve) => {
+        setTimeout(resolve, limits.progressMs);
+      });
+    }
+  }
+  return outcome.kind;
+}
+
+async function resolveDrives(job: ImagingJob, { metadata, specOf }: JobContext): Promise<Drives> {
+  const [source, target] = await Promise.all([
+    metadata.drives.find(job.sourceDriveId),
+    metadata.drives.find(job.targetDriveId),
+  ]);
+  if (source === null || target === null) {
+    const driveId = source === null ? job.sourceDriveId : job.targetDriveId;
+    throw new DriveError('missing', `Drive ${driveId} is there no more.`, { drive: driveId });
+  }
+  return { source: await specOf(source), target: await specOf(target) };
+}
+
+function requireActive(poolNames: readonly string[], { pools }: JobContext): void {
+  for (const poolName of poolNames) {
+    const status = pools.statusOf(poolName);
+    if (!status.isActive) throw new DriveError('system', status.reason, { pool: poolName });
+  }
+}
