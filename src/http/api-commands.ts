@@ -1,0 +1,7 @@
+import { ADMIN_COMMANDS } from './admin-commands.ts';
+import type { Command } from './command.ts';
+import { DATA_COMMANDS } from './data-commands.ts';
+import { DRIVE_COMMANDS } from './drive-commands.ts';
+
+/** Every command that needs credentials. */
+export const API_COMMANDS: readonly Command[] = [...DRIVE_COMMANDS, ...DATA_COMMANDS, ...ADMIN_COMMANDS];

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { User } from '../core/user.ts';
+import type { HttpLimits } from './limits.ts';
+import { acceptsJson } from './rendering.ts';
+import { RequestBody } from './request-body.ts';
+import type { HttpClock } from './request-body.ts';
+
+/** One request and its answer, from the first hook to the line in the log. */
+export interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly requestId: string;
+  /** The request's path without its query. */
+  readonly path: string;
+  /** What follows the question mark; empty when there is none. */
+  readonly query: string;
+  readonly isHead: boolean;
+  readonly isJson: boolean;
+  readonly body: RequestBody;
+  readonly startedAtMs: number;
+  /** The path of the command with its parameters unfilled; null when no command was found. */
+  template: string | null;
+  user: User | null;
+  /** Bytes of the answer's body. */
+  sentBytes: number;
+  /** Whether the connection ends with this answer. */
+  mustClose: boolean;
+}
+
+const SANE_ID = /^[A-Za-z0-9-]{1,64}$/;
+
+export function createExchange(
+  { req, res }: { req: IncomingMessage; res: ServerResponse },
+  { clock, limits, expectsContinue }: { clock: HttpClock; limits: HttpLimits; expectsContinue: boolean },
+): Exchange {
+  const url = req.url ?? '/';
+  const question = url.indexOf('?');
+  return {
+    req,
+    res,
+    requestId: requestIdOf(req.headers['x-request-id']),
+    path: question === -1 ? url : url.slice(0, question),
+    query: question === -1 ? '' : url.slice(question + 1),
+    isHead: req.method === 'HEAD',
+    isJson: acceptsJson(req.headers.accept),
+    body: new RequestBody({ req, res, expectsContinue, clock, limits }),
+    startedAtMs: clock.nowMs(),
+    template: null,
+    user: null,
+    sentBytes: 0,
+    mustClose: false,
+  };
+}
+
+/** The client's own id when it is fit for a log line, else a new one. */
+function requestIdOf(header: string | string[] | undefined): string {
+  return typeof header === 'string' && SANE_ID.test(header) ? header : randomUUID();
+}

@@ -1,0 +1,141 @@
+import { METHODS } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import fastify from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { DriveError } from '../core/errors.ts';
+import { parseBasicAuth } from './basic-auth.ts';
+import type { Command } from './command.ts';
+import { runCommand } from './command-runner.ts';
+import type { RunContext } from './command-runner.ts';
+import { commandMissing, quoted, usage } from './error-table.ts';
+import type { ExchangeLog } from './exchange-log.ts';
+import { createExchange } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { sendFailure } from './failures.ts';
+import type { HttpMetrics } from './http-metrics.ts';
+import type { HttpClock } from './request-body.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the first hook, before anything else looks at the request. */
+    exchange: Exchange | null;
+  }
+  interface FastifyContextConfig {
+    command?: Command;
+  }
+}
+
+/** What the application is made of. */
+export interface AppParts extends RunContext {
+  readonly commands: readonly Command[];
+  readonly clock: HttpClock;
+  readonly exchanges: ExchangeLog;
+  readonly metrics: HttpMetrics;
+  readonly createServer: (handler: RequestListener) => Server;
+  /** Whether the client of this request waits for `100 Continue`. */
+  readonly expectsContinue: (req: IncomingMessage) => boolean;
+}
+
+/**
+ * The commands on Fastify, which finds the command for a path. Bodies and answers are handled here and not by Fastify:
+ * a body's form does not depend on registered content types, and answers are written as they become known.
+ */
+export function createHttpApp(parts: AppParts): FastifyInstance {
+  const app = fastify({
+    serverFactory: (handler) => parts.createServer((req, res) => handler(req, res)),
+    logger: false,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: parts.limits.headerBytes },
+    frameworkErrors: (_error, request, reply) => {
+      void answerBadPath(parts, request.raw, reply.raw);
+    },
+  });
+  const methods = METHODS.filter((method) => method !== 'CONNECT');
+  // Without a body, in Fastify's eyes: it shall never read one, nor refuse a Content-Type.
+  for (const method of methods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  app.decorateRequest('exchange', null);
+  app.addHook('onRequest', async (request, reply) => {
+    const exchange = beginExchange(parts, request.raw, reply.raw);
+    request.exchange = exchange;
+    const command = request.routeOptions.config.command;
+    exchange.template = command?.path ?? null;
+    try {
+      await admit(parts, exchange, command);
+    } catch (error) {
+      reply.hijack();
+      await sendFailure(exchange, error, parts);
+    }
+  });
+  app.setNotFoundHandler(async (request, reply) => {
+    reply.hijack();
+    const exchange = exchangeOf(request);
+    await sendFailure(exchange, commandMissing(exchange.path), parts);
+  });
+  for (const command of parts.commands) addCommand(app, methods, command, parts);
+  return app;
+}
+
+/** One route for all methods of a path, so that a wrong method is answered by the command's own table. */
+function addCommand(
+  app: FastifyInstance,
+  methods: readonly string[],
+  command: Command,
+  parts: AppParts,
+): void {
+  app.route({
+    method: [...methods],
+    url: command.path,
+    config: { command },
+    handler: async (request, reply) => {
+      reply.hijack();
+      const params = request.params as Readonly<Record<string, string>>;
+      await runCommand(exchangeOf(request), command, params, parts);
+    },
+  });
+}
+
+function exchangeOf(request: FastifyRequest): Exchange {
+  if (request.exchange === null) throw new Error('the request has not passed the first hook');
+  return request.exchange;
+}
+
+function beginExchange(parts: AppParts, req: IncomingMessage, res: ServerResponse): Exchange {
+  const { clock, limits } = parts;
+  const exchange = createExchange(
+    { req, res },
+    { clock, limits, expectsContinue: parts.expectsContinue(req) },
+  );
+  parts.exchanges.begin(exchange);
+  return exchange;
+}
+
+/** A path that is not valid percent-encoding never reaches the router's hooks; it too needs credentials first. */
+async function answerBadPath(parts: AppParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const exchange = beginExchange(parts, req, res);
+  try {
+    await admit(parts, exchange, undefined);
+    throw usage(`The path ${quoted(exchange.path)} is not valid percent-encoded UTF-8.`);
+  } catch (error) {
+    await sendFailure(exchange, error, parts);
+  }
+}
+
+/**
+ * Lets a request in whose credentials are good; whether the path exists does not matter yet.
+ *
+ * @throws DriveError auth
+ */
+async function admit(parts: AppParts, exchange: Exchange, command: Command | undefined): Promise<void> {
+  const { req } = exchange;
+  if (req.httpVersion === '1.1' && req.headers.host === undefined) {
+    throw usage('The request has no Host header.');
+  }
+  if (command?.access === 'anyone') return;
+  const login = parseBasicAuth(req.headers.authorization);
+  const address = req.socket.remoteAddress ?? '';
+  exchange.user = login === null ? null : await parts.service.access.authenticate({ ...login, address });
+  if (exchange.user !== null) return;
+  parts.metrics.authFailed();
+  throw new DriveError('auth', "This needs HTTP Basic credentials: a user's UUID and its API key.");
+}

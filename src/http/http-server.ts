@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Server as HttpsServer } from 'node:https';
+import { promisify } from 'node:util';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Service } from '../service/service.ts';
+import { API_COMMANDS } from './api-commands.ts';
+import type { Command } from './command.ts';
+import { guardConnections } from './connection-guard.ts';
+import type { ConnectionGuard } from './connection-guard.ts';
+import { ExchangeLog } from './exchange-log.ts';
+import { healthCommands } from './health-commands.ts';
+import { createHttpApp } from './http-app.ts';
+import { createHttpMetrics } from './http-metrics.ts';
+import type { HttpLimits } from './limits.ts';
+import type { HttpClock } from './request-body.ts';
+import { readTlsPair, watchTlsFiles } from './tls-files.ts';
+import type { TlsFiles, TlsPair } from './tls-files.ts';
+
+export interface HttpServerOptions {
+  readonly service: Service;
+  readonly logger: Logger;
+  /** Where the metrics are registered, and what /metrics shows. */
+  readonly metrics: Registry;
+  readonly clock: HttpClock;
+  readonly limits: HttpLimits;
+  readonly tls: TlsFiles | null;
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+}
+
+/** Where the listener can be reached. */
+export interface HttpAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+}
+
+export interface HttpServer {
+  /** The application, for tests that need no socket. */
+  readonly app: FastifyInstance;
+  listen(): Promise<HttpAddress>;
+  /** Takes no more connections, lets the requests under way finish within a limit, and returns when all is closed. */
+  close(): Promise<void>;
+}
+
+/** The HTTP listener over a service. Nothing listens before `listen`. */
+export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { tls, limits, logger, clock, service } = options;
+  const server = newServer(tls === null ? null : await readTlsPair(tls), limits);
+  const metrics = createHttpMetrics(options.metrics, promisify(server.getConnections.bind(server)));
+  const exchanges = new ExchangeLog({ logger, metrics, clock });
+  const guard = guardConnections({ server, isTls: tls !== null, limits, exchanges, metrics });
+  const commands: readonly Command[] = [
+    ...API_COMMANDS,
+    ...healthCommands(options.metrics, () => exchanges.isClosing),
+  ];
+  const waiting = new WeakSet<IncomingMessage>();
+  const expectsContinue = (req: IncomingMessage): boolean => waiting.has(req);
+  const attach = (handler: RequestListener): Server => serve(server, handler, { guard, waiting });
+  const app = createHttpApp({
+    commands,
+    service,
+    logger,
+    limits,
+    clock,
+    metrics,
+    exchanges,
+    expectsContinue,
+    createServer: attach,
+  });
+  await app.ready();
+  return lifecycle({ app, server, exchanges, options });
+}
+
+function newServer(pair: TlsPair | null, limits: HttpLimits): HttpsServer | Server {
+  const settings: ServerOptions = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.timeoutCheckIntervalMs,
+    // The missing header gets an answer of ours instead of Node's.
+    requireHostHeader: false,
+  };
+  return pair === null
+    ? createServer(settings)
+    : createTlsServer({ ...settings, ...pair, minVersion: 'TLSv1.2' });
+}
+
+/** Connects a server to the handler of its requests. */
+function serve(
+  server: Server,
+  handler: RequestListener,
+  { guard, waiting }: { guard: ConnectionGuard; waiting: WeakSet<IncomingMessage> },
+): Server {
+  const handle = (req: IncomingMessage, res: ServerResponse): void => {
+    if (!guard.isRefused(req)) handler(req, res);
+  };
+  server.on('request', handle);
+  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+    waiting.add(req);
+    handle(req, res);
+  });
+  // An expectation that is not known may be passed over (RFC 9110, 10.1.1).
+  server.on('checkExpectation', handle);
+  return server;
+}
+
+interface LifecycleParts {
+  readonly app: FastifyInstance;
+  readonly server: HttpsServer | Server;
+  readonly exchanges: ExchangeLog;
+  readonly options: HttpServerOptions;
+}
+
+function lifecycle({ app, server, exchanges, options }: LifecycleParts): HttpServer {
+  const { tls, limits, logger, host, port } = options;
+  let endTlsWatch = (): void => undefined;
+  const listen = async (): Promise<HttpAddress> => {
+    server.listen({ host, port });
+    await once(server, 'listening');
+    if (tls !== null && 'setSecureContext' in server) {
+      const apply = (pair: TlsPair): void => server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
+      endTlsWatch = watchTlsFiles(tls, { intervalMs: limits.tlsCheckIntervalMs, logger, apply });
+    }
+    return addressOf(server, tls === null ? 'http' : 'https');
+  };
+  const close = async (): Promise<void> => {
+    endTlsWatch();
+    exchanges.startClosing();
+    if (server.listening) await drainServer(server, limits);
+    await app.close();
+  };
+  return { app, listen, close };
+}
+
+async function drainServer(server: Server, limits: HttpLimits): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const deadline = setTimeout(() => server.closeAllConnections(), limits.closeTimeoutMs);
+  await closed;
+  clearTimeout(deadline);
+}
+
+function addressOf(server: Server, scheme: 'http' | 'https'): HttpAddress {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the listener has no address');
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return { host: address.address, port: address.port, url: `${scheme}://${host}:${address.port}` };
+}

@@ -1,0 +1,142 @@
+import { Type } from 'typebox';
+import type { TSchema } from 'typebox';
+import { parseSizeBytes } from '../core/sizes.ts';
+import { isUuid } from '../core/uuid.ts';
+import type { FieldValue } from './command-fields.ts';
+import { quoted, usage } from './error-table.ts';
+
+/** One key that a command takes: how the documents describe it, and how its value is read. */
+export interface InputField<Value> {
+  readonly schema: TSchema;
+  /** @throws DriveError usage */
+  readonly parse: (key: string, value: FieldValue) => Value;
+}
+
+/** A size in bytes, with or without a suffix. */
+export function sizeField(description: string): InputField<number> {
+  const schema = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: '^[0-9]+[kKmMgGtT]?$' })], {
+    description,
+  });
+  return { schema, parse: parseSize };
+}
+
+/** A size that may be given empty, which is null. */
+export function optionalSizeField(description: string): InputField<number | null> {
+  const { schema } = sizeField(description);
+  return { schema, parse: (key, value) => (value === '' ? null : parseSize(key, value)) };
+}
+
+function parseSize(key: string, value: FieldValue): number {
+  const isNumber = typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const sizeBytes = isNumber ? value : typeof value === 'string' ? parseSizeBytes(value) : null;
+  if (sizeBytes !== null) return sizeBytes;
+  throw usage(
+    `The ${key} "${quoted(String(value))}" is not a size: digits, then nothing or one of k, M, G and T, below 2^53.`,
+  );
+}
+
+/** A whole number; null when given empty. */
+export function countField(description: string): InputField<number | null> {
+  const schema = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: '^[0-9]*$' })], {
+    description,
+  });
+  return { schema, parse: (key, value) => (value === '' ? null : parseCount(key, value)) };
+}
+
+function parseCount(key: string, value: FieldValue): number {
+  const isDigits = typeof value === 'string' && /^[0-9]{1,16}$/.test(value);
+  const count = typeof value === 'number' || isDigits ? Number(value) : -1;
+  if (Number.isSafeInteger(count) && count >= 0) return count;
+  throw usage(`The ${key} "${quoted(String(value))}" is not a whole number.`);
+}
+
+/** One of a few words. */
+export function choiceField<Choice extends string>(
+  choices: readonly Choice[],
+  description: string,
+): InputField<Choice> {
+  const schema = Type.Union(
+    choices.map((choice) => Type.Literal(choice)),
+    { description },
+  );
+  const parse = (key: string, value: FieldValue): Choice => {
+    const choice = choices.find((candidate) => candidate === value);
+    if (choice !== undefined) return choice;
+    throw usage(`The ${key} "${quoted(String(value))}" is not one of ${choices.join(', ')}.`);
+  };
+  return { schema, parse };
+}
+
+/** `true` or `false`, in JSON also without quotes. */
+export function flagField(description: string): InputField<boolean> {
+  const choice = choiceField(['true', 'false'], description);
+  const schema = Type.Union([Type.Literal('true'), Type.Literal('false'), Type.Boolean()], { description });
+  return { schema, parse: (key, value) => choice.parse(key, String(value)) === 'true' };
+}
+
+/** Text of a limited length, without control characters other than tab and newline. */
+export function textField(maxBytes: number, description: string): InputField<string> {
+  return { schema: Type.String({ description }), parse: (key, value) => parseText(key, value, maxBytes) };
+}
+
+/** @throws DriveError usage when the value is no string, too long, or holds control characters */
+export function parseText(key: string, value: FieldValue, maxBytes: number): string {
+  if (typeof value !== 'string') throw usage(`The value of ${quoted(key)} is not a string.`);
+  const lengthBytes = Buffer.byteLength(value);
+  if (lengthBytes > maxBytes) {
+    throw usage(`The value of ${quoted(key)} is ${lengthBytes} bytes long; the limit is ${maxBytes}.`);
+  }
+  if (hasControlCharacters(value)) {
+    throw usage(`The value of ${quoted(key)} has a control character other than tab and newline in it.`);
+  }
+  return value;
+}
+
+function hasControlCharacters(text: string): boolean {
+  // eslint-disable-next-line no-control-regex -- finding them is what this is for
+  return /[\u0000-\u0008\u000b-\u001f\u007f]/.test(text);
+}
+
+/** Words with spaces between them; in JSON also an array. */
+export function wordsField(limit: ListLimit, description: string): InputField<readonly string[]> {
+  return { schema: listSchema(description), parse: (key, value) => parseWords(key, value, limit) };
+}
+
+/** UUIDs in lower case with spaces between them; in JSON also an array. */
+export function uuidsField(maxItems: number, description: string): InputField<readonly string[]> {
+  const limit = { maxItems, maxItemBytes: 255 };
+  const parse = (key: string, value: FieldValue): readonly string[] => {
+    const words = parseWords(key, value, limit);
+    const wrong = words.find((word) => !isUuid(word));
+    if (wrong === undefined) return words;
+    throw usage(`"${quoted(wrong)}" in ${key} is not a UUID in lower case.`);
+  };
+  return { schema: listSchema(description), parse };
+}
+
+/** How many items a list may have, and how long one of them may be. */
+export interface ListLimit {
+  readonly maxItems: number;
+  readonly maxItemBytes: number;
+}
+
+function listSchema(description: string): TSchema {
+  return Type.Union([Type.String(), Type.Array(Type.String())], { description });
+}
+
+function parseWords(
+  key: string,
+  value: FieldValue,
+  { maxItems, maxItemBytes }: ListLimit,
+): readonly string[] {
+  if (typeof value === 'number' || typeof value === 'boolean') {
+    throw usage(`The value of ${key} is neither a string nor an array of strings.`);
+  }
+  const words = typeof value === 'string' ? value.split(/\s+/).filter((word) => word !== '') : value;
+  if (words.length > maxItems) throw usage(`${key} has ${words.length} items; the limit is ${maxItems}.`);
+  for (const word of words) {
+    if (word === '' || /\s/.test(word)) throw usage(`"${quoted(word)}" in ${key} is not one word.`);
+    parseText(key, word, maxItemBytes);
+  }
+  return words;
+}
