@@ -37,6 +37,7 @@ const FILE_PROBLEMS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EROFS: 'the file system is read-only',
   EPIPE: 'the reader has gone',
+  EEXIST: 'it exists already',
 };
 
 /** Turns an error of the file system into a sentence such as `cannot read disk.img: it does not exist`. */

@@ -17,7 +17,8 @@ export interface CliIo {
   nowMs(): number;
   /** At least 0 and less than 1. */
   random(): number;
-  sleep(delayMs: number): Promise<void>;
+  /** Returns early, without an error, when the signal is aborted. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
   /** Calls the listener when the user interrupts (Ctrl-C); the returned function stops that. */
   onInterrupt(listener: () => void): () => void;
   /**

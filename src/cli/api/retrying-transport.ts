@@ -9,7 +9,7 @@ const MAX_RETRY_AFTER_MS = 60_000;
 
 export interface RetryEnvironment {
   random(): number;
-  sleep(delayMs: number): Promise<void>;
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
 /**
@@ -18,7 +18,7 @@ export interface RetryEnvironment {
  * at once.
  */
 export function retrying(inner: Transport, environment: RetryEnvironment): Transport {
-  let isClosed = false;
+  const closing = new AbortController();
   let hasAnswered = false;
 
   async function attempt(request: TransportRequest, exchange: () => Promise<TransportResponse>) {
@@ -28,12 +28,12 @@ export function retrying(inner: Transport, environment: RetryEnvironment): Trans
         const answer = await exchange();
         hasAnswered = true;
         if (answer.status !== 503 || attempts === MAX_ATTEMPTS) return answer;
-        await environment.sleep(retryAfterMs(answer) ?? backoffMs);
+        await environment.sleep(retryAfterMs(answer) ?? backoffMs, closing.signal);
       } catch (error) {
-        if (attempts === MAX_ATTEMPTS || isClosed || !isPassing(error, request)) throw error;
-        await environment.sleep(backoffMs);
+        if (attempts === MAX_ATTEMPTS || closing.signal.aborted || !isPassing(error, request)) throw error;
+        await environment.sleep(backoffMs, closing.signal);
       }
-      if (isClosed) throw new ConnectionError('ECANCELED', 'the transfer was stopped');
+      if (closing.signal.aborted) throw new ConnectionError('ECANCELED', 'the transfer was stopped');
     }
   }
 
@@ -47,7 +47,7 @@ export function retrying(inner: Transport, environment: RetryEnvironment): Trans
     send: (request) => attempt(request, () => inner.send(request)),
     receive: (request, target) => attempt(request, () => inner.receive(request, target)),
     close() {
-      isClosed = true;
+      closing.abort();
       inner.close();
     },
   };

@@ -1,0 +1,27 @@
+import type { Command } from 'commander';
+import type { CliIo } from '../cli-io.ts';
+import { column, gibColumn, printJson, printTable, type Column } from '../output/tables.ts';
+import { addCommonOptions, withSession, type CommonFlags } from '../session.ts';
+
+const COLUMNS: readonly Column[] = [
+  column('POOL', 'pool'),
+  column('STATUS', 'status'),
+  column('TIER', 'tier'),
+  gibColumn('SIZE GiB', 'size'),
+  gibColumn('FREE GiB', 'free'),
+  column('DOMAIN', 'domain'),
+];
+
+/** The commands of administrators about storage. */
+export function addPoolCommands(program: Command, io: CliIo): void {
+  const pool = program.command('pool').description('storage pools (administrators)');
+  addCommonOptions(pool.command('list').description('list the pools with their room and failure domain'))
+    .addHelpText('after', '\nExamples:\n  drivebay pool list\n  drivebay pool list --json')
+    .action((flags: CommonFlags) =>
+      withSession(io, flags, async (session) => {
+        const infos = await session.client.getInfos('/admin/pools/info');
+        if (session.isJson) printJson(session.io.stdout, infos);
+        else printTable(session.io.stdout, COLUMNS, infos);
+      }),
+    );
+}

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { openHttpTransport } from './api/http-transport.ts';
+import { systemCode } from './cli-error.ts';
+import type { CliIo, NextDataBytes } from './cli-io.ts';
+
+/** The io of a real process. `nextDataBytes` is passed in, because it takes system calls that Node lacks. */
+export function processIo(nextDataBytes?: NextDataBytes): CliIo {
+  // A reader such as `head` that has seen enough is no failure of ours.
+  process.stdout.on('error', (error) => {
+    if (systemCode(error) !== 'EPIPE') throw error;
+  });
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    stdin: process.stdin,
+    env: process.env,
+    isTty: process.stderr.isTTY,
+    version: packageVersion(),
+    openTransport: openHttpTransport,
+    nextDataBytes,
+    setExitCode: (code) => {
+      process.exitCode = code;
+    },
+    nowMs: () => performance.now(),
+    random: () => Math.random(),
+    sleep: (delayMs, signal) =>
+      delay(delayMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined),
+    onInterrupt(listener) {
+      // Once: a second Ctrl-C ends the process whatever it is doing.
+      process.once('SIGINT', listener).once('SIGTERM', listener);
+      return () => void process.off('SIGINT', listener).off('SIGTERM', listener);
+    },
+  };
+}
+
+/** From package.json, which lies two directories up from the source and from what is compiled of it alike. */
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

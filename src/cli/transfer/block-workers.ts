@@ -1,0 +1,45 @@
+import { BLOCK_BYTES } from '../api/drive-api.ts';
+
+/** One block of a drive; the last one may be short. */
+export interface Block {
+  readonly number: number;
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+  /** Memory of the worker that has the block, of exactly `sizeBytes`; the next block's contents go there too. */
+  readonly buffer: Buffer;
+}
+
+/** Does something with one block. It is called in ascending order of blocks, up to its first await. */
+export type BlockTask = (block: Block) => Promise<void>;
+
+/**
+ * Runs the task over all blocks of a drive, several at a time, each worker with one buffer that it uses again and
+ * again: allocating 4 MiB costs more than reading it. The first failure stops the others before their next block.
+ */
+export async function forEachBlock(
+  options: { driveBytes: number; parallel: number; shouldStop: () => boolean },
+  task: BlockTask,
+): Promise<void> {
+  const blocks = Math.ceil(options.driveBytes / BLOCK_BYTES);
+  let next = 0;
+  let hasFailed = false;
+
+  async function work(): Promise<void> {
+    const memory = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, options.driveBytes));
+    while (next < blocks && !hasFailed && !options.shouldStop()) {
+      const number = next++;
+      const offsetBytes = number * BLOCK_BYTES;
+      const sizeBytes = Math.min(BLOCK_BYTES, options.driveBytes - offsetBytes);
+      try {
+        await task({ number, offsetBytes, sizeBytes, buffer: memory.subarray(0, sizeBytes) });
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+    }
+  }
+
+  const workers = Array.from({ length: Math.max(1, Math.min(options.parallel, blocks)) }, work);
+  const results = await Promise.allSettled(workers);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
