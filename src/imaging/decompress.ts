@@ -1,6 +1,6 @@
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import type { Gunzip, ZstdDecompress } from 'node:zlib';
-import { MIB, roundDown } from '../core/sizes.ts';
+import { roundDown } from '../core/sizes.ts';
 import { garbageBehind, notAStream, startsWithMagic, streamFailure } from './stream-failure.ts';
 import type { Unpacking } from './stream-failure.ts';
 import { dataStretches, GRAIN_BYTES, readBytes } from './drive-bytes.ts';
@@ -16,7 +16,7 @@ const READY_BYTES = 4 * CHUNK_BYTES;
  * Zeros fed to a stream that has not ended where the drive's data has: a stream's own last zeros may have become a
  * hole, but no more than one stored block of them.
  */
-const LAST_ZEROS_BYTES = MIB;
+const LAST_ZEROS_BYTES = CHUNK_BYTES;
 
 export interface Decompression {
   readonly source: ImagedDrive;
@@ -41,7 +41,8 @@ export async function decompress(decompression: Decompression, hooks: EngineHook
   const writer = createTargetWriter({ target, buffer, misfit }, hooks);
   await checkBeginning(decompression);
   const stream = createStream(unpacking);
-  const feeding = feed(decompression, stream, hooks).catch((error: unknown) => {
+  const fed: Fed = { dataEndBytes: Infinity };
+  const feeding = feed(decompression, { stream, fed }, hooks).catch((error: unknown) => {
     stream.destroy(error instanceof Error ? error : new Error(String(error)));
   });
   try {
@@ -52,8 +53,14 @@ export async function decompress(decompression: Decompression, hooks: EngineHook
   } catch (error) {
     stream.destroy();
     await feeding;
-    throw streamFailure(error, { driveId: source.driveId, unpacking });
+    const isPastData = stream.bytesWritten > fed.dataEndBytes;
+    throw streamFailure(error, { driveId: source.driveId, unpacking, isPastData });
   }
+}
+
+/** Where the source's data ends, once that is known. */
+interface Fed {
+  dataEndBytes: number;
 }
 
 function createStream(unpacking: Unpacking): Gunzip | ZstdDecompress {
@@ -72,7 +79,7 @@ async function checkBeginning({ source, unpacking, inputs }: Decompression): Pro
 /** Gives the source's bytes to the stream until it has ended, or until the source has nothing more but zeros. */
 async function feed(
   { source, inputs }: Decompression,
-  stream: Gunzip | ZstdDecompress,
+  { stream, fed }: { stream: Gunzip | ZstdDecompress; fed: Fed },
   hooks: EngineHooks,
 ): Promise<void> {
   let fedBytes = 0;
@@ -111,6 +118,7 @@ async function feed(
       hooks.addDone(lengthBytes);
     }
   }
+  fed.dataEndBytes = fedBytes;
   if (!(await giveZeros(Math.min(source.sizeBytes, fedBytes + LAST_ZEROS_BYTES)))) return;
   if (await worked) stream.end();
 }

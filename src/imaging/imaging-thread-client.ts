@@ -49,7 +49,7 @@ export function startImagingThread(options: ImagingThreadOptions): ImagingThread
   const scratch = arena.reserve(options.scratchBytes);
   const buffers = arena.reserve(THREAD_BUFFER_BYTES);
   const setup: ImagingThreadSetup = { memory: arena.memory, scratch, buffers, pools, compressJobs };
-  const worker = new Worker(workerUrl(new URL('imaging-thread.ts', import.meta.url)), { workerData: setup });
+  const worker = new Worker(workerUrl('./imaging-thread.ts', import.meta.url), { workerData: setup });
   return createClient(worker, () => {
     arena.unreserve(scratch);
     arena.unreserve(buffers);

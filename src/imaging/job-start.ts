@@ -77,11 +77,19 @@ export function startJob(job: ImagingJob, leasedAtNs: bigint, context: JobContex
   /** An error of a pool that has gone away meanwhile is no fault of the job, which waits for the pool instead. */
   async function judge(error: unknown, drives: Drives | null): Promise<JobOutcome> {
     if (isUnexpected(error)) context.reportFailure(error, `imaging drive ${job.targetDriveId}`);
-    if (isPoolError(error)) await pools.refresh().catch(() => {});
-    if (isPoolError(error) && poolNames.some((name) => !pools.statusOf(name).isActive)) {
-      return { kind: 'waiting' };
+    if (isPoolError(error)) {
+      await refreshPools();
+      if (poolNames.some((name) => !pools.statusOf(name).isActive)) return { kind: 'waiting' };
     }
     return outcomeOf(error, drives);
+  }
+
+  async function refreshPools(): Promise<void> {
+    try {
+      await pools.refresh();
+    } catch (error) {
+      context.reportFailure(error, 'looking at the pools');
+    }
   }
 
   return {

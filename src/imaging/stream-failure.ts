@@ -28,14 +28,20 @@ export function garbageBehind(driveId: string, unpacking: Unpacking): DriveError
   );
 }
 
-/** Translates what the decompressor says; other errors stay as they are. */
+/**
+ * Translates what the decompressor says; other errors stay as they are.
+ *
+ * @param isPastData whether it had already taken zeros from behind the drive's data for a part of the stream. Then
+ *   whatever it says comes of that.
+ */
 export function streamFailure(
   error: unknown,
-  { driveId, unpacking }: { driveId: string; unpacking: Unpacking },
+  { driveId, unpacking, isPastData }: { driveId: string; unpacking: Unpacking; isPastData: boolean },
 ): unknown {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
   const stream = `The ${FORMATS[unpacking]} stream of drive ${driveId}`;
-  if (error.code === 'Z_BUF_ERROR') {
+  const isMisfit = error instanceof DriveError && error.code === 'usage';
+  if (error.code === 'Z_BUF_ERROR' || (isPastData && isMisfit)) {
     return mistake(driveId, `${stream} is incomplete: the drive's data ends before it does.`, error);
   }
   if (error.code === 'ZSTD_error_frameParameter_windowTooLarge') {
