@@ -131,7 +131,7 @@ function unknownKey(key: string): string {
 }
 
 /** Variables of the client commands, which share the prefix. */
-const CLIENT_VARIABLES = ['DRIVEBAY_URL', 'DRIVEBAY_AUTH'];
+const CLIENT_VARIABLES = ['DRIVEBAY_URL', 'DRIVEBAY_AUTH', 'DRIVEBAY_CA', 'DRIVEBAY_DEBUG'];
 
 /**
  * Misspelt variables. Others with the prefix are passed over: Kubernetes sets `DRIVEBAY_PORT` and more like it in every
