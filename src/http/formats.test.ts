@@ -1,0 +1,138 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { DriveError } from '../core/errors.ts';
+import { parseBasicAuth } from './basic-auth.ts';
+import { parseCommandFields } from './command-fields.ts';
+import { parseContentDigest, renderContentDigest, wantsSha256 } from './content-digest.ts';
+import { parseJsonFields } from './json-fields.ts';
+import { infoAsJson, infoAsText } from './rendering.ts';
+import { parseTextFields } from './text-fields.ts';
+
+const key = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => !/[ \r\n]/.test(text));
+// A value that holds a backslash before an n, or ends in CR, is the ambiguity that the documents tell of.
+const value = fc
+  .string({ minLength: 1, unit: 'grapheme' })
+  .filter((text) => !text.includes('\\n') && !text.endsWith('\r') && !text.includes('\r\n'));
+
+function throwsOnlyUsage(run: () => unknown): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof DriveError) || error.code !== 'usage') throw error;
+  }
+}
+
+describe('the text format', () => {
+  test('what is rendered is read back the same', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.tuple(key, value), { selector: ([name]) => name }), (pairs) => {
+        const text = infoAsText(Object.fromEntries(pairs));
+        expect(parseTextFields(text)).toEqual(new Map(Object.entries(Object.fromEntries(pairs))));
+      }),
+    );
+  });
+
+  test('a value with a newline in it stays on one line', () => {
+    expect(infoAsText({ name: 'a\nb\n' })).toBe('name a\\nb\\n\n');
+    expect(parseTextFields('name a\\nb').get('name')).toBe('a\nb');
+  });
+
+  test('the key ends at the first space and the rest of the line is the value, exactly', () => {
+    expect([...parseTextFields('user:a  two  spaces ')]).toEqual([['user:a', ' two  spaces ']]);
+  });
+
+  test('a line that begins with a space is refused', () => {
+    expect(() => parseTextFields(' size 1')).toThrow('begins with a space');
+  });
+});
+
+describe('the JSON format', () => {
+  test('what is rendered is read back the same', () => {
+    fc.assert(
+      fc.property(fc.dictionary(key, value), (info) => {
+        const fields = parseJsonFields(infoAsJson({ ...info, size: 7 }));
+        expect(fields).toEqual(new Map<string, unknown>(Object.entries({ ...info, size: 7 })));
+      }),
+    );
+  });
+
+  test('a duplicate key is found wherever it is, and one inside of a value is none', () => {
+    fc.assert(
+      fc.property(key, fc.string(), (name, text) => {
+        const pair = `${JSON.stringify(name)}: ${JSON.stringify(text)}`;
+        expect(() => parseJsonFields(`{${pair}, "other key": ["x"], ${pair}}`)).toThrow('more than once');
+      }),
+    );
+    expect(parseJsonFields('{"a": "\\"a\\": {", "b": ["a", "b", "a"]}').size).toBe(2);
+  });
+});
+
+describe('parsers', () => {
+  test('any bytes with any Content-Type are fields or a usage error', () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), fc.constantFrom('application/json', 'text/plain'), (bytes, type) => {
+        throwsOnlyUsage(() => parseCommandFields(bytes, type));
+      }),
+    );
+    fc.assert(
+      fc.property(fc.json(), (json) => {
+        throwsOnlyUsage(() => parseCommandFields(Buffer.from(json), 'application/json'));
+      }),
+    );
+  });
+
+  test('any headers are understood or refused', () => {
+    fc.assert(
+      fc.property(fc.string(), (header) => {
+        parseBasicAuth(`Basic ${header}`);
+        wantsSha256(header);
+        throwsOnlyUsage(() => parseContentDigest(header));
+      }),
+    );
+  });
+});
+
+describe('Content-Digest', () => {
+  const sha256 = new Uint8Array(32).fill(7);
+  const rendered = renderContentDigest(sha256);
+
+  test.each([
+    ['alone', rendered],
+    [
+      'beside other algorithms',
+      `sha-512=:${Buffer.alloc(64).toString('base64')}:, ${rendered}, unixsum=:AQ==:`,
+    ],
+    ['with a parameter', `${rendered};a=1`],
+    ['given again, which the last one wins', `sha-256=:${Buffer.alloc(32).toString('base64')}:,${rendered}`],
+  ])('sha-256 is taken %s', (_how, header) => {
+    expect(Buffer.from(parseContentDigest(header) ?? [])).toEqual(Buffer.from(sha256));
+  });
+
+  test('other algorithms are passed over', () => {
+    expect(parseContentDigest('md5=:AQ==:')).toBeNull();
+    expect(parseContentDigest(undefined)).toBeNull();
+  });
+
+  test.each([
+    '',
+    'sha-256',
+    'sha-256=AQ==',
+    'sha-256=:AQ==:',
+    'sha-256=:!:',
+    'md5=:A:',
+    `${rendered},`,
+    'md5=::',
+  ])('the malformed header "%s" is refused', (header) => {
+    expect(() => parseContentDigest(header)).toThrow('malformed');
+  });
+
+  test.each([
+    ['sha-256=1', true],
+    ['sha-512=3, sha-256=10', true],
+    ['sha-256=0', false],
+    ['sha-512=1', false],
+    ['nonsense', false],
+  ])('Want-Content-Digest: %s wants SHA-256: %s', (header, wanted) => {
+    expect(wantsSha256(header)).toBe(wanted);
+  });
+});
