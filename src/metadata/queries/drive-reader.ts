@@ -1,0 +1,68 @@
+import type { Kysely } from 'kysely';
+import type { Usage } from '../../core/user.ts';
+import type { DriveReader } from '../metadata-store.ts';
+import type { Schema } from '../schema.ts';
+import { selectListed } from './drive-list.ts';
+import { DRIVE_COLUMNS, toDrive } from './drive-rows.ts';
+import { prepareQuery } from './prepared-query.ts';
+
+/** The queries on drives that run on every request, compiled for one kind of database. */
+export type DriveQueries = ReturnType<typeof prepareDriveQueries>;
+
+export function prepareDriveQueries(db: Kysely<Schema>) {
+  return {
+    find: prepareQuery(({ driveId }: { driveId: string }) =>
+      db
+        .selectFrom('drives as d')
+        .innerJoin('drive_counters as c', 'c.drive_id', 'd.drive_id')
+        .select(DRIVE_COLUMNS)
+        .where('d.drive_id', '=', driveId),
+    ),
+  };
+}
+
+export function createDriveReader(db: Kysely<Schema>, queries: DriveQueries): DriveReader {
+  return {
+    async find(driveId) {
+      const { rows } = await queries.find(db, { driveId });
+      return rows[0] === undefined ? null : toDrive(rows[0]);
+    },
+    async list(query) {
+      const rows = await selectListed(db, query).execute();
+      return rows.map(toDrive);
+    },
+    async findKeys(driveId) {
+      const row = await db
+        .selectFrom('drive_keys')
+        .select(['master_key_id', 'volume_key', 'passphrase'])
+        .where('drive_id', '=', driveId)
+        .executeTakeFirst();
+      if (row === undefined) return null;
+      return { masterKeyId: row.master_key_id, volumeKey: row.volume_key, passphrase: row.passphrase };
+    },
+    async findIdempotent({ userId, idempotencyKey, nowMs }) {
+      const row = await db
+        .selectFrom('idempotency_keys')
+        .select(['drive_id', 'body_hash'])
+        .where('user_id', '=', userId)
+        .where('idempotency_key', '=', idempotencyKey)
+        .where('expires_at_ms', '>', nowMs)
+        .executeTakeFirst();
+      return row === undefined ? null : { driveId: row.drive_id, bodyHash: row.body_hash };
+    },
+    async usageByPool() {
+      const rows = await db
+        .selectFrom('drives')
+        .select(['pool_name'])
+        .select((eb) => [
+          eb.cast<number>(eb.fn.countAll(), 'double precision').as('drives'),
+          eb.cast<number>(eb.fn.sum('size_bytes'), 'double precision').as('size_bytes'),
+        ])
+        .groupBy('pool_name')
+        .execute();
+      return new Map<string, Usage>(
+        rows.map((row) => [row.pool_name, { drives: row.drives, sizeBytes: row.size_bytes }]),
+      );
+    },
+  };
+}

@@ -1,0 +1,114 @@
+import type { Generated } from 'kysely';
+import type { ClaimType, DriveCipher, DriveState, Tier } from '../core/drive.ts';
+import type { Conversion, ImagingState } from '../core/imaging.ts';
+
+/** The tables, as every database has them. Truth values are 0 and 1, times are milliseconds since 1970. */
+export interface Schema {
+  users: UserTable;
+  user_usage: UserUsageTable;
+  drives: DriveTable;
+  drive_counters: DriveCounterTable;
+  drive_readers: DriveReaderTable;
+  drive_tags: DriveTagTable;
+  drive_keys: DriveKeyTable;
+  idempotency_keys: IdempotencyKeyTable;
+  imaging_jobs: ImagingJobTable;
+  settings: SettingTable;
+}
+
+interface UserTable {
+  user_id: string;
+  name: string | null;
+  is_admin: number;
+  is_disabled: number;
+  quota_drives: number | null;
+  quota_bytes: number | null;
+  created_at_ms: number;
+  key_hash: Uint8Array;
+}
+
+/** What a user owns, kept with every change of a drive: a quota must not cost a look at all drives. */
+interface UserUsageTable {
+  user_id: string;
+  drives: number;
+  size_bytes: number;
+}
+
+/**
+ * `readers`, `tags` and `attributes` are JSON, so that a drive is one row, read in one piece and in its owner's order.
+ * `drive_readers` and `drive_tags` hold the same once more for finding drives by them.
+ */
+interface DriveTable {
+  drive_id: string;
+  user_id: string;
+  name: string | null;
+  size_bytes: number;
+  claim_type: ClaimType;
+  cipher: DriveCipher;
+  tier: Tier;
+  pool_name: string;
+  state: DriveState;
+  readers: string;
+  tags: string;
+  attributes: string;
+  imaging_error: string | null;
+  created_at_ms: number;
+}
+
+/** Apart from the drive because they change all the time. */
+interface DriveCounterTable {
+  drive_id: string;
+  read_bytes: number;
+  read_requests: number;
+  write_bytes: number;
+  write_requests: number;
+}
+
+/** `user_id` is the one who may read, or ALL_USERS. */
+interface DriveReaderTable {
+  drive_id: string;
+  user_id: string;
+}
+
+/** `user_id` is the drive's owner: lists by tag are of one user's drives. */
+interface DriveTagTable {
+  drive_id: string;
+  user_id: string;
+  tag: string;
+}
+
+interface DriveKeyTable {
+  drive_id: string;
+  master_key_id: string;
+  volume_key: Uint8Array;
+  passphrase: Uint8Array;
+}
+
+interface IdempotencyKeyTable {
+  user_id: string;
+  idempotency_key: string;
+  body_hash: Uint8Array;
+  drive_id: string;
+  expires_at_ms: number;
+}
+
+/** `position` is the place in the queue. */
+export interface ImagingJobTable {
+  position: Generated<number>;
+  job_id: string;
+  target_drive_id: string;
+  source_drive_id: string;
+  conversion: Conversion;
+  state: ImagingState;
+  lease_owner: string | null;
+  lease_expires_at_ms: number | null;
+  checkpoint_bytes: number | null;
+  done_bytes: number;
+  total_bytes: number;
+  created_at_ms: number;
+}
+
+interface SettingTable {
+  key: string;
+  value: string;
+}
