@@ -1,0 +1,23 @@
+import { constants } from 'node:os';
+
+/** An error of the operating system in the form in which Node's own calls throw them. */
+export interface SystemError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+const NUMBERS: Readonly<Record<string, number>> = constants.errno;
+
+/** Makes the error that a failed system call throws, from the name of its code such as `ENOSPC`. */
+export function systemError(code: string, syscall: string): SystemError {
+  const errno = -(NUMBERS[code] ?? 0);
+  return Object.assign(new Error(`${code}: ${syscall} failed`), { code, errno, syscall });
+}
+
+/** Whether the error is the operating system's, with one of these codes. */
+export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {
+  return (
+    error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
+  );
+}
