@@ -116,6 +116,7 @@ export function rawClient({ host, port }: HttpAddress): RawClient {
     isClosed = true;
     wake();
   });
+  const isOver = (): boolean => isClosed;
   const settle = (): Promise<void> =>
     new Promise<void>((resolve) => {
       wake = resolve;
@@ -132,7 +133,7 @@ export function rawClient({ host, port }: HttpAddress): RawClient {
       return text;
     },
     closed: async () => {
-      while (!isClosed) await settle();
+      while (!isOver()) await settle();
       return { text, isReset };
     },
     [Symbol.dispose]: () => socket.destroy(),
