@@ -1,0 +1,103 @@
+import type { Logger } from 'pino';
+import { fileVolumePath } from './blockdev/file/file-pool.ts';
+import type { Config } from './config/config.ts';
+import { XTS_SCRATCH_BYTES } from './crypto/xts.ts';
+import type { Arena } from './data-workers/arena.ts';
+import { startDataThread } from './data-workers/data-thread-client.ts';
+import { createDataThreadGroup } from './data-workers/data-thread-group.ts';
+import type { PoolConfig, Pools } from './data-workers/pools.ts';
+import { openThreadPools } from './data-workers/thread-pools.ts';
+import { createImagingRunner, IMAGING_LIMITS } from './imaging/imaging-runner.ts';
+import type { ImagingRunner } from './imaging/imaging-runner.ts';
+import { THREAD_BUFFER_BYTES } from './imaging/imaging-operations.ts';
+import { startImagingThread } from './imaging/imaging-thread-client.ts';
+import type { MetadataStore } from './metadata/metadata-store.ts';
+import { systemClock } from './runtime/clock.ts';
+import type { ServiceContext } from './service/service-context.ts';
+import { mayMarkPool, rememberPoolMark } from './service/start-up.ts';
+
+/** Regions of the arena begin on pages of WebAssembly. */
+const PAGE_BYTES = 65536;
+/** Blocks that one thread has in compression side by side, for each thread that imaging may use. */
+const COMPRESS_JOBS_PER_THREAD = 2;
+
+/** Memory of the arena that threads need for themselves, when as many run as ever may. */
+export function threadScratchBytes(config: Config): number {
+  const imagingThreads = config.imagingParallel * config.imagingThreads;
+  const scratchBytes = XTS_SCRATCH_BYTES + PAGE_BYTES;
+  return (
+    config.pools.length * config.dataWorkers * scratchBytes +
+    imagingThreads * (scratchBytes + THREAD_BUFFER_BYTES + PAGE_BYTES)
+  );
+}
+
+/** Opens the configured pools, each with data threads of its own. */
+export async function openPools(options: {
+  config: Config;
+  log: Logger;
+  crash: (error: Error) => void;
+  metadata: MetadataStore;
+  installationId: string;
+  arena: Arena;
+  onActive: (poolName: string) => void;
+}): Promise<Pools> {
+  const { config, log, metadata, installationId, arena } = options;
+  const configs = config.pools.map(({ name, directory, ...pool }): PoolConfig => {
+    return { ...pool, spec: { kind: 'file', name, directory } };
+  });
+  const { memory } = arena;
+  return await openThreadPools({
+    configs,
+    startThreads: ({ spec: pool }) =>
+      createDataThreadGroup({
+        maxThreads: config.dataWorkers,
+        start: () => {
+          const scratch = arena.reserve(XTS_SCRATCH_BYTES);
+          const setup = { memory, scratch, pool, installationId };
+          return startDataThread(setup, { now: systemClock.monotonicMs, onCrash: options.crash });
+        },
+      }),
+    mayMark: (poolName) => mayMarkPool(metadata, poolName),
+    onMarked: (poolName) => rememberPoolMark(metadata, poolName),
+    onChange(pool, status) {
+      if (status.isActive) {
+        log.info({ pool }, 'pool is active');
+        options.onActive(pool);
+      } else log.warn({ pool, reason: status.reason }, 'pool is inactive');
+    },
+    volumeLocation: ({ directory }, driveId) => fileVolumePath(directory, driveId),
+    now: systemClock.monotonicMs,
+  });
+}
+
+/** Makes the runner of the imaging queue. */
+export function startImaging(options: {
+  config: Config;
+  context: ServiceContext;
+  arena: Arena;
+  nodeId: string;
+}): ImagingRunner {
+  const { config, context, arena, nodeId } = options;
+  const { metadata, pools, reportFailure } = context;
+  return createImagingRunner({
+    metadata,
+    pools,
+    nodeId,
+    reportFailure,
+    now: context.now,
+    specOf: (drive) => context.volumeKeys.specOf(drive),
+    beforeStart: (job) => context.writes.quiesce(job.targetDriveId),
+    startThread: () =>
+      startImagingThread({
+        arena,
+        pools: pools.configs.map(({ spec }) => spec),
+        scratchBytes: XTS_SCRATCH_BYTES,
+        compressJobs: COMPRESS_JOBS_PER_THREAD * config.imagingThreads,
+      }),
+    limits: {
+      ...IMAGING_LIMITS,
+      parallelJobs: config.imagingParallel,
+      threadsPerJob: config.imagingThreads,
+    },
+  });
+}

@@ -1,0 +1,183 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
+import type { Config } from './config/config.ts';
+import { createPieceLender } from './data-workers/piece-lender.ts';
+import type { PieceLender } from './data-workers/piece-lender.ts';
+import { createThreadVolumes } from './data-workers/thread-volumes.ts';
+import { createWriteTracker } from './data-workers/write-tracker.ts';
+import { createArena, PIECE_BYTES } from './data-workers/arena.ts';
+import type { Arena } from './data-workers/arena.ts';
+import type { Pools } from './data-workers/pools.ts';
+import { createHttpServer } from './http/http-server.ts';
+import type { HttpAddress } from './http/http-server.ts';
+import { DEFAULT_HTTP_LIMITS } from './http/limits.ts';
+import { openKeyVault } from './compose-keys.ts';
+import { openPools, startImaging, threadScratchBytes } from './compose-storage.ts';
+import type { ImagingRunner } from './imaging/imaging-runner.ts';
+import type { MetadataStore } from './metadata/metadata-store.ts';
+import { openSqliteStore } from './metadata/sqlite/sqlite-store.ts';
+import { systemClock } from './runtime/clock.ts';
+import { FileLockedError, lockFile } from './runtime/file-lock.ts';
+import type { FileLock } from './runtime/file-lock.ts';
+import type { Lifecycle } from './runtime/lifecycle.ts';
+import { createCounterBuffer } from './service/counter-buffer.ts';
+import type { CounterBuffer } from './service/counter-buffer.ts';
+import { createService } from './service/create-service.ts';
+import { finishRemovals } from './service/drive-removal.ts';
+import { createKeyedMutex } from './service/keyed-mutex.ts';
+import type { KeyVault } from './service/key-vault.ts';
+import { createLoginThrottle } from './service/login-throttle.ts';
+import type { ServiceContext } from './service/service-context.ts';
+import { createFirstUser, loadInstallationId } from './service/start-up.ts';
+import type { Credentials } from './service/start-up.ts';
+import { createVolumeKeys } from './service/volume-keys.ts';
+
+/** How often what clients have read and written is put into the metadata. */
+const COUNTER_FLUSH_MS = 1_000;
+
+/** A server that has started. */
+export interface RunningServer {
+  readonly address: HttpAddress;
+  /** The first user's, when this start has made it. */
+  readonly firstUser: Credentials | null;
+}
+
+export interface ServerOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Owns everything that is started here. */
+  readonly lifecycle: Lifecycle;
+  /** Ends the process: a thread has died that may have held a lock. */
+  readonly crash: (error: Error) => void;
+}
+
+/** Puts the server together and starts it. Throws an Error with a sentence for the operator when it cannot start. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, lifecycle, log } = options;
+  mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
+  const lock = lockDataDirectory(config.dataDirectory);
+  lifecycle.own('data directory lock', () => lock[Symbol.dispose]());
+  const metadata = await openSqliteStore({ path: join(config.dataDirectory, 'metadata.sqlite') });
+  lifecycle.own('metadata', () => metadata.close());
+  const installationId = await loadInstallationId(metadata, randomUUID);
+  const keyVault = await openKeyVault(config.masterKey, metadata);
+  const counters = createCounterBuffer(metadata);
+  ownCounters(lifecycle, counters, log);
+
+  const memory = planMemory(config);
+  let onPoolActive: (poolName: string) => void = () => undefined;
+  const pools = await openPools({
+    ...options,
+    metadata,
+    installationId,
+    arena: memory.arena,
+    onActive: (poolName) => onPoolActive(poolName),
+  });
+  lifecycle.own('pools', () => pools.stop());
+  const imaging: { runner: ImagingRunner | null } = { runner: null };
+  const context = createContext(options, { metadata, keyVault, counters, pools, memory, imaging });
+  onPoolActive = (poolName) => finishInBackground(context, poolName);
+  for (const { spec } of pools.configs) onPoolActive(spec.name);
+  imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: installationId });
+  lifecycle.own('imaging', () => imaging.runner?.stop());
+
+  const { firstAdmin } = config;
+  const given = { userId: firstAdmin?.userId ?? null, key: firstAdmin?.key ?? null };
+  const firstUser = await createFirstUser(context, given);
+  await imaging.runner.start();
+  const address = await listen(options, context);
+  return { address, firstUser };
+}
+
+function lockDataDirectory(dataDirectory: string): FileLock {
+  try {
+    return lockFile(join(dataDirectory, 'lock'));
+  } catch (error) {
+    if (!(error instanceof FileLockedError)) throw error;
+    const holder = error.holderPid === null ? 'another server' : `the server with process id ${error.holderPid}`;
+    throw new Error(`The data directory ${dataDirectory} is in use by ${holder}. Stop it, or name another directory.`, {
+      cause: error,
+    });
+  }
+}
+
+function ownCounters(lifecycle: Lifecycle, counters: CounterBuffer, log: Logger): void {
+  const flush = (): void => {
+    counters.flush().catch((error: unknown) => log.error({ err: error }, 'counting what was read and written'));
+  };
+  const timer = setInterval(flush, COUNTER_FLUSH_MS);
+  lifecycle.own('counters', async () => {
+    clearInterval(timer);
+    await counters.flush();
+  });
+}
+
+interface Memory {
+  readonly arena: Arena;
+  readonly readLender: PieceLender;
+  readonly bodyLender: PieceLender;
+}
+
+/** Half of the buffer memory for reads, half for bodies; what threads need for themselves comes on top. */
+function planMemory(config: Config): Memory {
+  const lendBytes = Math.floor(config.bufferMemoryBytes / 2 / PIECE_BYTES) * PIECE_BYTES;
+  const arena = createArena(2 * lendBytes + threadScratchBytes(config) + PIECE_BYTES);
+  return { arena, readLender: createPieceLender(arena, lendBytes), bodyLender: createPieceLender(arena, lendBytes) };
+}
+
+function createContext(
+  { log }: ServerOptions,
+  parts: {
+    metadata: MetadataStore;
+    keyVault: KeyVault;
+    counters: CounterBuffer;
+    pools: Pools;
+    memory: Memory;
+    imaging: { runner: ImagingRunner | null };
+  },
+): ServiceContext {
+  const { metadata, keyVault, counters, pools, memory, imaging } = parts;
+  return {
+    metadata,
+    keyVault,
+    counters,
+    pools,
+    volumes: createThreadVolumes({ ...memory, pools }),
+    writes: createWriteTracker(),
+    creating: new Set(),
+    resizing: createKeyedMutex(),
+    volumeKeys: createVolumeKeys(metadata, keyVault),
+    wakeImaging: () => imaging.runner?.wake(),
+    now: systemClock.nowMs,
+    newUuid: randomUUID,
+    randomBytes: (lengthBytes) => randomBytes(lengthBytes),
+    reportFailure: (error, doing) => log.error({ err: error }, doing),
+  };
+}
+
+/** Finishes in a pool what was left half done; what fails now is tried again when the pool comes back. */
+function finishInBackground(context: ServiceContext, poolName: string): void {
+  if (!context.pools.statusOf(poolName).isActive) return;
+  finishRemovals(context, poolName).catch((error: unknown) =>
+    context.reportFailure(error, `finishing what was left half done in pool ${poolName}`),
+  );
+}
+
+async function listen({ config, lifecycle, log }: ServerOptions, context: ServiceContext): Promise<HttpAddress> {
+  const throttle = createLoginThrottle({ now: systemClock.nowMs, sleep: systemClock.sleep });
+  const server = await createHttpServer({
+    service: createService(context, throttle),
+    logger: log,
+    metrics: new Registry(),
+    clock: { nowMs: systemClock.monotonicMs },
+    limits: { ...DEFAULT_HTTP_LIMITS, connections: config.maxConnections },
+    tls: config.tls,
+    host: config.listen.host,
+    port: config.listen.port,
+  });
+  lifecycle.own('http', () => server.close());
+  return await server.listen();
+}
