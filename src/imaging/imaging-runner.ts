@@ -2,7 +2,7 @@ import type { Drive } from '../core/drive.ts';
 import type { ImagingJob } from '../core/imaging.ts';
 import type { Pools } from '../data-workers/pools.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
-import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { ImagingMetadata } from './imaging-metadata.ts';
 import type { ImagingThreadClient } from './imaging-thread-client.ts';
 import { createImagingThreads } from './imaging-threads.ts';
 import type { ImagingThreads } from './imaging-threads.ts';
@@ -50,7 +50,7 @@ export const IMAGING_LIMITS: ImagingLimits = {
 };
 
 export interface ImagingRunnerOptions {
-  readonly metadata: MetadataStore;
+  readonly metadata: ImagingMetadata;
   readonly specOf: (drive: Drive) => Promise<VolumeSpec>;
   readonly pools: Pick<Pools, 'statusOf' | 'admit' | 'refresh'>;
   readonly startThread: () => ImagingThreadClient;

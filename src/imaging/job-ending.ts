@@ -1,5 +1,5 @@
 import type { ImagingJob } from '../core/imaging.ts';
-import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { ImagingMetadata } from './imaging-metadata.ts';
 import type { JobOutcome } from './job-outcome.ts';
 
 /** Jobs of a previous life that are looked for at start; they are among the oldest. */
@@ -10,7 +10,7 @@ const MAX_LISTED = 10_000;
  * back into the queue. Nothing happens when the lease is no longer this node's.
  */
 export async function endJob(
-  metadata: Pick<MetadataStore, 'transaction'>,
+  metadata: Pick<ImagingMetadata, 'transaction'>,
   { job, nodeId, outcome }: { job: ImagingJob; nodeId: string; outcome: JobOutcome },
 ): Promise<void> {
   const held = { jobId: job.jobId, leaseOwner: nodeId };
@@ -27,7 +27,7 @@ export async function endJob(
 }
 
 /** Puts back into the queue what this node held when it last ended without a word: nobody works on that any more. */
-export async function releaseOwnLeases(metadata: MetadataStore, nodeId: string): Promise<void> {
+export async function releaseOwnLeases(metadata: ImagingMetadata, nodeId: string): Promise<void> {
   const jobs = await metadata.imaging.list(MAX_LISTED);
   const own = jobs.filter((job) => job.leaseOwner === nodeId);
   if (own.length === 0) return;

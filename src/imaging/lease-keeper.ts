@@ -1,6 +1,7 @@
 import type { ImagingJob } from '../core/imaging.ts';
-import type { ImagingProgress, MetadataStore } from '../metadata/metadata-store.ts';
+import type { ImagingProgress } from '../metadata/metadata-store.ts';
 import { ImagingStopped } from './engine-hooks.ts';
+import type { ImagingMetadata } from './imaging-metadata.ts';
 import type { JobControl } from './job-control.ts';
 import type { JobProgress } from './job-run.ts';
 
@@ -14,7 +15,7 @@ export interface LeaseKeeper {
 }
 
 export interface LeaseKeeperOptions {
-  readonly metadata: Pick<MetadataStore, 'transaction'>;
+  readonly metadata: Pick<ImagingMetadata, 'transaction'>;
   readonly job: ImagingJob;
   readonly nodeId: string;
   readonly leaseMs: number;

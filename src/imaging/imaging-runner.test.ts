@@ -1,0 +1,417 @@
+import { gzipSync } from 'node:zlib';
+import { afterEach, expect, test, vi } from 'vitest';
+import { DriveError } from '../core/errors.ts';
+import { MIB } from '../core/sizes.ts';
+import { createArena } from '../data-workers/arena.ts';
+import type { PoolStatus } from '../data-workers/volume.ts';
+import { createImagingOperations, THREAD_BUFFER_BYTES } from './imaging-operations.ts';
+import type { ImagingOperation, ImagingOperations, ImagingRequest } from './imaging-protocol.ts';
+import { createImagingRunner, IMAGING_LIMITS } from './imaging-runner.ts';
+import type { ImagingLimits, ImagingRunner, ImagingRunnerOptions } from './imaging-runner.ts';
+import type { Admission, ImagingThreadClient } from './imaging-thread-client.ts';
+import { createScratchDrive, fillScratch } from './scratch-drive.ts';
+import type { ScratchDrive } from './scratch-drive.ts';
+import { createScratchQueue } from './scratch-queue.ts';
+import type { ScratchQueue } from './scratch-queue.ts';
+
+const ROOM = { isActive: true, room: { totalBytes: 0, freeBytes: 0 } } as const;
+const QUICK: Partial<ImagingLimits> = { progressMs: 5, checkpointMs: 5, pollMs: 20, idleMs: 1, stopMs: 500 };
+
+/** A runner over drives in memory, whose threads are this one. */
+interface Bench {
+  readonly queue: ScratchQueue;
+  readonly drives: Map<string, ScratchDrive>;
+  readonly statuses: Map<string, PoolStatus>;
+  readonly failures: unknown[];
+  /** Called before each operation of a thread. */
+  onOperation: (request: ImagingRequest) => Promise<void> | void;
+  add(driveId: string, sizeBytes: number, poolName?: string): ScratchDrive;
+  runner(changes?: Partial<ImagingRunnerOptions>): ImagingRunner;
+}
+
+const runners: ImagingRunner[] = [];
+afterEach(async () => {
+  await Promise.all(runners.splice(0).map((runner) => runner.stop()));
+});
+
+function createBench(): Bench {
+  const queue = createScratchQueue();
+  const drives = new Map<string, ScratchDrive>();
+  const arena = createArena(64 * MIB);
+  const failures: unknown[] = [];
+  const statuses = new Map<string, PoolStatus>();
+  const bench: Bench = {
+    queue,
+    drives,
+    statuses,
+    failures,
+    onOperation: () => {},
+    add(driveId, sizeBytes, poolName = 'default') {
+      const drive = createScratchDrive(driveId, sizeBytes);
+      drives.set(driveId, drive);
+      queue.addDrive(driveId, sizeBytes, poolName);
+      return drive;
+    },
+    runner(changes = {}) {
+      const runner = createImagingRunner({
+        metadata: queue,
+        specOf: ({ driveId, poolName, sizeBytes }) => {
+          const volumeKey = new Uint8Array(64);
+          return Promise.resolve({ driveId, poolName, sizeBytes, volumeKey, lock: new SharedArrayBuffer(8) });
+        },
+        pools: {
+          statusOf: (poolName) => statuses.get(poolName) ?? ROOM,
+          admit: () => Promise.resolve(() => {}),
+          refresh: () => Promise.resolve(),
+        },
+        startThread: () => startInThisThread(bench, arena),
+        beforeStart: () => Promise.resolve(),
+        nodeId: 'node',
+        now: () => Date.now(),
+        reportFailure: (error) => failures.push(error),
+        limits: { ...IMAGING_LIMITS, ...QUICK },
+        ...changes,
+      });
+      runners.push(runner);
+      return runner;
+    },
+  };
+  return bench;
+}
+
+function startInThisThread(bench: Bench, arena: ReturnType<typeof createArena>): ImagingThreadClient {
+  let admission: Admission = () => Promise.resolve();
+  const buffers = arena.reserve(THREAD_BUFFER_BYTES);
+  const perform = createImagingOperations({
+    opener: {
+      open: async ({ driveId }) => {
+        const drive = bench.drives.get(driveId);
+        if (drive === undefined) throw Object.assign(new Error('There is none.'), { code: 'ENOENT' });
+        return drive.device;
+      },
+      clone: () => Promise.resolve(false),
+    },
+    memory: arena.memory,
+    buffers,
+    compressJobs: 2,
+    admit: (lengthBytes) => admission(lengthBytes),
+  });
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    isAlive: true,
+    async call<Name extends ImagingOperation>(op: Name, request: ImagingOperations[Name]['request']) {
+      const result = last.then(async () => {
+        const whole = { op, ...request } as ImagingRequest;
+        await bench.onOperation(whole);
+        return await perform(whole);
+      });
+      last = result.catch(() => {});
+      return (await result) as ImagingOperations[Name]['result'];
+    },
+    admitWith: (next) => {
+      admission = next;
+    },
+    stop: () => Promise.resolve(arena.unreserve(buffers)),
+  };
+}
+
+async function fillNoise(drive: ScratchDrive, lengthBytes: number): Promise<void> {
+  const bytes = Buffer.alloc(lengthBytes);
+  for (let at = 0; at < lengthBytes; at += 512) bytes.writeUInt32LE(at + 1, at);
+  await fillScratch(drive, 0, bytes);
+}
+
+async function untilEmpty(queue: ScratchQueue): Promise<void> {
+  await vi.waitFor(() => expect(queue.jobs).toEqual([]), { timeout: 10_000, interval: 5 });
+}
+
+/** A promise and what resolves it. */
+function createGate(): { open: () => void; opened: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { open: resolve, opened: promise };
+}
+
+test('a queued copy is done, and what the target held before is gone', async () => {
+  const bench = createBench();
+  const source = bench.add('source', 100 * MIB);
+  const target = bench.add('target', 120 * MIB);
+  await fillNoise(source, 80 * MIB);
+  await fillScratch(target, 110 * MIB, Buffer.from('left over'));
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  await bench.runner().start();
+  await untilEmpty(bench.queue);
+  const copied = target.content();
+  expect(copied.subarray(0, 100 * MIB).equals(source.content())).toBe(true);
+  expect(copied.subarray(100 * MIB).equals(Buffer.alloc(20 * MIB))).toBe(true);
+  expect(bench.queue.drivesById.get('target')?.imagingError).toBeNull();
+});
+
+test('a job that is added while the runner sleeps is taken up when it is woken', async () => {
+  const bench = createBench();
+  await fillNoise(bench.add('source', MIB), MIB);
+  const target = bench.add('target', MIB);
+  const limits = { ...IMAGING_LIMITS, ...QUICK, pollMs: 3_600_000 };
+  const runner = bench.runner({ limits });
+  await runner.start();
+  bench.queue.addJob({ source: 'source', target: 'target', conversion: 'gzip' });
+  runner.wake();
+  await untilEmpty(bench.queue);
+  expect(target.content().readUInt16BE(0)).toBe(0x1f8b);
+});
+
+test('a failure leaves its sentence with the target and no job', async () => {
+  const bench = createBench();
+  bench.add('source', MIB);
+  bench.add('target', MIB);
+  bench.queue.addJob({ source: 'source', target: 'target', conversion: 'gunzip' });
+  await bench.runner().start();
+  await untilEmpty(bench.queue);
+  const sentence = 'Drive source does not begin with a gzip stream.';
+  expect(bench.queue.drivesById.get('target')?.imagingError).toBe(sentence);
+  expect(bench.failures).toEqual([]);
+});
+
+test('an error of the disk is told in words, and its cause goes to the log', async () => {
+  const bench = createBench();
+  await fillNoise(bench.add('source', MIB), MIB);
+  bench.add('target', MIB).failAfterWrites = 0;
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  await bench.runner().start();
+  await untilEmpty(bench.queue);
+  expect(bench.queue.drivesById.get('target')?.imagingError).toBe(
+    'Reading or writing failed in pool default (EIO).',
+  );
+  expect(bench.failures).toHaveLength(1);
+});
+
+test('a flush that fails once fails the copy, though a second flush would succeed', async () => {
+  const bench = createBench();
+  await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
+  bench.add('target', 200 * MIB);
+  const copied = createGate();
+  let flushes = 0;
+  bench.onOperation = async ({ op }) => {
+    if (op === 'copy') await new Promise((resolve) => setTimeout(resolve, 10));
+    if (op !== 'flush') return;
+    flushes += 1;
+    if (flushes > 1) return;
+    copied.open();
+    throw Object.assign(new Error('The flush failed.'), { code: 'EIO' });
+  };
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  await bench.runner().start();
+  await copied.opened;
+  await untilEmpty(bench.queue);
+  expect(bench.queue.drivesById.get('target')?.imagingError).toContain('(EIO)');
+});
+
+test('no room in the pool fails the job with what admission says', async () => {
+  const bench = createBench();
+  await fillNoise(bench.add('source', MIB), MIB);
+  bench.add('target', MIB);
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  const admit = (): Promise<never> =>
+    Promise.reject(new DriveError('full', 'Pool default has no room left.'));
+  const pools = { statusOf: () => ROOM, admit, refresh: () => Promise.resolve() };
+  await bench.runner({ pools }).start();
+  await untilEmpty(bench.queue);
+  expect(bench.queue.drivesById.get('target')?.imagingError).toBe('Pool default has no room left.');
+});
+
+test('a stopped copy continues at its checkpoint and does not empty the target again', async () => {
+  const bench = createBench();
+  const source = bench.add('source', 400 * MIB);
+  await fillNoise(source, 400 * MIB);
+  const target = bench.add('target', 400 * MIB);
+  const jobId = bench.queue.addJob({ source: 'source', target: 'target' });
+  const halfway = createGate();
+  let copies = 0;
+  bench.onOperation = async ({ op }) => {
+    if (op !== 'copy') return;
+    copies += 1;
+    if (copies === 6) halfway.open();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  const first = bench.runner();
+  await first.start();
+  await halfway.opened;
+  await first.stop();
+  const [stopped] = bench.queue.jobs;
+  expect(stopped).toMatchObject({ jobId, state: 'queued', leaseOwner: null });
+  expect(stopped?.checkpointBytes).toBeGreaterThan(0);
+  const operations: ImagingRequest[] = [];
+  bench.onOperation = (request) => {
+    operations.push(request);
+  };
+  await bench.runner().start();
+  await untilEmpty(bench.queue);
+  expect(operations.map(({ op }) => op)).not.toContain('empty');
+  const offsets = operations
+    .filter(({ op }) => op === 'copy')
+    .map((each) => ('range' in each ? each.range.offsetBytes : 0));
+  expect(Math.min(...offsets)).toBe(stopped?.checkpointBytes);
+  expect(target.content().equals(source.content())).toBe(true);
+});
+
+test('a conversion that was under way begins again from an empty target', async () => {
+  const bench = createBench();
+  await fillScratch(bench.add('source', MIB), 0, gzipSync('new'));
+  const target = bench.add('target', MIB);
+  await fillScratch(target, MIB / 2, Buffer.from('half done'));
+  const held = {
+    state: 'running',
+    leaseOwner: 'node',
+    leaseExpiresAtMs: Infinity,
+    checkpointBytes: 0,
+  } as const;
+  bench.queue.addJob({ source: 'source', target: 'target', conversion: 'gunzip', ...held });
+  await bench.runner().start();
+  await untilEmpty(bench.queue);
+  expect(target.content().equals(Buffer.concat([Buffer.from('new'), Buffer.alloc(MIB - 3)]))).toBe(true);
+});
+
+test('what another node works on is left alone until its lease has run out', async () => {
+  const bench = createBench();
+  bench.add('source', MIB);
+  bench.add('theirs', MIB);
+  bench.add('dead', MIB);
+  const running = { state: 'running', leaseOwner: 'other' } as const;
+  bench.queue.addJob({ source: 'source', target: 'theirs', ...running, leaseExpiresAtMs: Infinity });
+  bench.queue.addJob({ source: 'source', target: 'dead', ...running, leaseExpiresAtMs: 1 });
+  await bench.runner().start();
+  await vi.waitFor(() => expect(bench.queue.jobs).toHaveLength(1));
+  expect(bench.queue.jobs[0]).toMatchObject({ targetDriveId: 'theirs', leaseOwner: 'other' });
+});
+
+test('a job whose lease is lost stops writing, and leaves the job to its new owner', async () => {
+  const bench = createBench();
+  await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
+  const target = bench.add('target', 200 * MIB);
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  const begun = createGate();
+  const lost = createGate();
+  bench.onOperation = async ({ op }) => {
+    if (op !== 'copy') return;
+    begun.open();
+    await lost.opened;
+  };
+  const runner = bench.runner();
+  await runner.start();
+  await begun.opened;
+  const [job] = bench.queue.jobs;
+  if (job === undefined) throw new Error('There is no job.');
+  bench.queue.jobs[0] = { ...job, leaseOwner: 'other', leaseExpiresAtMs: Infinity };
+  const recordings = bench.queue.recorded.length;
+  await vi.waitFor(() => expect(bench.queue.recorded.length).toBeGreaterThan(recordings));
+  lost.open();
+  await runner.stop();
+  expect(target.counts.writes).toBe(0);
+  expect(bench.queue.jobs).toMatchObject([{ leaseOwner: 'other', state: 'running' }]);
+});
+
+test('a job whose lease cannot be renewed in time stops writing by itself', async () => {
+  const bench = createBench();
+  await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
+  const target = bench.add('target', 200 * MIB);
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  bench.onOperation = async ({ op }) => {
+    if (op !== 'copy') return;
+    bench.queue.failure = new Error('The database is away.');
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  };
+  const runner = bench.runner({ limits: { ...IMAGING_LIMITS, ...QUICK, leaseMs: 50 } });
+  await runner.start();
+  await vi.waitFor(() => expect(bench.failures.length).toBeGreaterThan(0));
+  await runner.stop();
+  expect(target.counts.writes).toBe(0);
+});
+
+test('a job of an inactive pool waits, those behind it do not, and it runs when the pool is back', async () => {
+  const bench = createBench();
+  bench.add('source', MIB);
+  bench.add('waits', MIB, 'away');
+  bench.add('runs', MIB);
+  bench.statuses.set('away', { isActive: false, reason: 'Pool away is not mounted.' });
+  bench.queue.addJob({ source: 'source', target: 'waits' });
+  bench.queue.addJob({ source: 'source', target: 'runs' });
+  await bench.runner({ limits: { ...IMAGING_LIMITS, ...QUICK, parallelJobs: 1 } }).start();
+  await vi.waitFor(() => expect(bench.queue.jobs.map((job) => job.targetDriveId)).toEqual(['waits']));
+  await vi.waitFor(() => expect(bench.queue.jobs[0]?.state).toBe('queued'));
+  bench.statuses.delete('away');
+  await untilEmpty(bench.queue);
+  expect(bench.queue.drivesById.get('waits')?.imagingError).toBeNull();
+});
+
+test('jobs beyond the parallel ones stay queued, but one whose pool stalls makes place', async () => {
+  const bench = createBench();
+  for (const driveId of ['source', 'first', 'second', 'third']) bench.add(driveId, MIB, `pool-${driveId}`);
+  for (const target of ['first', 'second', 'third']) bench.queue.addJob({ source: 'source', target });
+  const released = createGate();
+  bench.onOperation = async ({ op }) => {
+    if (op === 'empty') await released.opened;
+  };
+  const runner = bench.runner();
+  await runner.start();
+  const states = (): string[] => bench.queue.jobs.map((job) => job.state);
+  await vi.waitFor(() => expect(states()).toEqual(['running', 'running', 'queued']));
+  bench.statuses.set('pool-first', { isActive: false, reason: 'Pool pool-first has not answered for 10 s.' });
+  await vi.waitFor(() => expect(states()).toEqual(['running', 'running', 'running']));
+  released.open();
+  await untilEmpty(bench.queue);
+});
+
+test('nothing is written before writes that were under way have ended', async () => {
+  const bench = createBench();
+  bench.add('source', MIB);
+  await fillScratch(bench.add('target', MIB), 0, Buffer.from('still being written'));
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  const quiet = createGate();
+  const asked = createGate();
+  const operations: string[] = [];
+  bench.onOperation = ({ op }) => {
+    operations.push(op);
+  };
+  const beforeStart = async (): Promise<void> => {
+    asked.open();
+    await quiet.opened;
+  };
+  await bench.runner({ beforeStart }).start();
+  await asked.opened;
+  expect(operations).toEqual([]);
+  quiet.open();
+  await untilEmpty(bench.queue);
+});
+
+test('progress grows to the amount of data and never goes back', async () => {
+  const bench = createBench();
+  await fillNoise(bench.add('source', 300 * MIB), 200 * MIB);
+  bench.add('target', 300 * MIB);
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  bench.onOperation = async ({ op }) => {
+    if (op === 'copy') await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  await bench.runner().start();
+  await untilEmpty(bench.queue);
+  const done = bench.queue.recorded.map((progress) => progress.doneBytes);
+  expect(done).toEqual([...done].sort((a, b) => a - b));
+  const last = bench.queue.recorded.at(-1);
+  expect(last?.totalBytes).toBe(200 * MIB);
+  expect(bench.queue.recorded.some((progress) => progress.doneBytes > 0)).toBe(true);
+});
+
+test('a database that is away for a moment neither loses nor repeats the end of a job', async () => {
+  const bench = createBench();
+  bench.add('source', MIB);
+  bench.add('target', MIB);
+  bench.queue.addJob({ source: 'source', target: 'target' });
+  let empties = 0;
+  bench.onOperation = ({ op }) => {
+    if (op === 'empty') empties += 1;
+    if (op === 'close') bench.queue.failure = new Error('The database is away.');
+  };
+  await bench.runner().start();
+  await vi.waitFor(() => expect(bench.failures.length).toBeGreaterThan(0));
+  bench.queue.failure = null;
+  await untilEmpty(bench.queue);
+  expect(empties).toBe(1);
+});

@@ -1,0 +1,123 @@
+import type { Drive } from '../core/drive.ts';
+import { NO_COUNTERS } from '../core/drive.ts';
+import type { Conversion, ImagingJob } from '../core/imaging.ts';
+import type { ImagingMetadata, ImagingTransaction } from './imaging-metadata.ts';
+
+// For tests: the queue and the drives of the metadata, in memory.
+
+export interface ScratchQueue extends ImagingMetadata {
+  readonly jobs: ImagingJob[];
+  readonly drivesById: Map<string, Drive>;
+  addDrive(driveId: string, sizeBytes: number, poolName?: string): void;
+  addJob(job: { source: string; target: string; conversion?: Conversion } & Partial<ImagingJob>): string;
+  /** Every state of progress that was recorded, in order. */
+  readonly recorded: {
+    jobId: string;
+    checkpointBytes: number | null;
+    doneBytes: number;
+    totalBytes: number;
+  }[];
+  /** While set, every transaction fails with this. */
+  failure: Error | null;
+}
+
+export function createScratchQueue(): ScratchQueue {
+  const jobs: ImagingJob[] = [];
+  const drivesById = new Map<string, Drive>();
+  const recorded: ScratchQueue['recorded'] = [];
+  const find = (driveId: string): Promise<Drive | null> => Promise.resolve(drivesById.get(driveId) ?? null);
+  let last: Promise<unknown> = Promise.resolve();
+
+  function indexOfHeld(held: { jobId: string; leaseOwner: string }): number {
+    return jobs.findIndex((job) => job.jobId === held.jobId && job.leaseOwner === held.leaseOwner);
+  }
+
+  function change(index: number, changes: Partial<ImagingJob>): boolean {
+    const job = jobs[index];
+    if (job !== undefined) jobs[index] = { ...job, ...changes };
+    return job !== undefined;
+  }
+
+  const tx: ImagingTransaction = {
+    drives: {
+      find,
+      async update(drive) {
+        drivesById.set(drive.driveId, drive);
+      },
+    },
+    imaging: {
+      async lease({ leaseOwner, nowMs, leaseExpiresAtMs, exceptJobIds = [] }) {
+        const index = jobs.findIndex(
+          (job) => !exceptJobIds.includes(job.jobId) && (job.leaseExpiresAtMs ?? 0) <= nowMs,
+        );
+        change(index, { state: 'running', leaseOwner, leaseExpiresAtMs });
+        return jobs[index] ?? null;
+      },
+      async progress({ jobId, leaseOwner, ...progress }) {
+        recorded.push({ jobId, ...progress });
+        return change(indexOfHeld({ jobId, leaseOwner }), progress);
+      },
+      async unlease(held) {
+        return change(indexOfHeld(held), { state: 'queued', leaseOwner: null, leaseExpiresAtMs: null });
+      },
+      async remove(held) {
+        const index = indexOfHeld(held);
+        return index !== -1 && jobs.splice(index, 1).length === 1;
+      },
+    },
+  };
+
+  const queue: ScratchQueue = {
+    jobs,
+    drivesById,
+    recorded,
+    failure: null,
+    drives: { find },
+    imaging: { list: (limit) => Promise.resolve(jobs.slice(0, limit)) },
+    async transaction(work) {
+      const result = last.then(async () => {
+        if (queue.failure !== null) throw queue.failure;
+        return await work(tx);
+      });
+      last = result.catch(() => {});
+      return await result;
+    },
+    addDrive(driveId, sizeBytes, poolName = 'default') {
+      drivesById.set(driveId, scratchDriveRow(driveId, sizeBytes, poolName));
+    },
+    addJob({ source, target, conversion = 'plain', ...rest }) {
+      const jobId = `job-${target}`;
+      const row = {
+        jobId,
+        targetDriveId: target,
+        sourceDriveId: source,
+        conversion,
+        state: 'queued',
+      } as const;
+      const fresh = { leaseOwner: null, leaseExpiresAtMs: null, checkpointBytes: null };
+      jobs.push({ ...row, ...fresh, doneBytes: 0, totalBytes: 0, createdAtMs: jobs.length, ...rest });
+      return jobId;
+    },
+  };
+  return queue;
+}
+
+function scratchDriveRow(driveId: string, sizeBytes: number, poolName: string): Drive {
+  return {
+    driveId,
+    userId: 'user',
+    name: null,
+    sizeBytes,
+    claimType: 'exclusive',
+    cipher: 'none',
+    tier: 'disk',
+    poolName,
+    state: 'ready',
+    readers: [],
+    tags: [],
+    attributes: {},
+    counters: NO_COUNTERS,
+    imagingError: null,
+    createdAtMs: 0,
+  };
+}
