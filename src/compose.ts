@@ -50,6 +50,8 @@ export interface ServerOptions {
   readonly log: Logger;
   /** Owns everything that is started here. */
   readonly lifecycle: Lifecycle;
+  /** Called with the first user's credentials before that user exists. */
+  readonly keepCredentials: (credentials: Credentials) => void;
   /** Ends the process: a thread has died that may have held a lock. */
   readonly crash: (error: Error) => void;
 }
@@ -84,9 +86,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: installationId });
   lifecycle.own('imaging', () => imaging.runner?.stop());
 
-  const { firstAdmin } = config;
-  const given = { userId: firstAdmin?.userId ?? null, key: firstAdmin?.key ?? null };
-  const firstUser = await createFirstUser(context, given);
+  const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();
   const address = await listen(options, context);
   return { address, firstUser };
@@ -97,16 +97,22 @@ function lockDataDirectory(dataDirectory: string): FileLock {
     return lockFile(join(dataDirectory, 'lock'));
   } catch (error) {
     if (!(error instanceof FileLockedError)) throw error;
-    const holder = error.holderPid === null ? 'another server' : `the server with process id ${error.holderPid}`;
-    throw new Error(`The data directory ${dataDirectory} is in use by ${holder}. Stop it, or name another directory.`, {
-      cause: error,
-    });
+    const holder =
+      error.holderPid === null ? 'another server' : `the server with process id ${error.holderPid}`;
+    throw new Error(
+      `The data directory ${dataDirectory} is in use by ${holder}. Stop it, or name another directory.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 function ownCounters(lifecycle: Lifecycle, counters: CounterBuffer, log: Logger): void {
   const flush = (): void => {
-    counters.flush().catch((error: unknown) => log.error({ err: error }, 'counting what was read and written'));
+    counters
+      .flush()
+      .catch((error: unknown) => log.error({ err: error }, 'counting what was read and written'));
   };
   const timer = setInterval(flush, COUNTER_FLUSH_MS);
   lifecycle.own('counters', async () => {
@@ -125,7 +131,11 @@ interface Memory {
 function planMemory(config: Config): Memory {
   const lendBytes = Math.floor(config.bufferMemoryBytes / 2 / PIECE_BYTES) * PIECE_BYTES;
   const arena = createArena(2 * lendBytes + threadScratchBytes(config) + PIECE_BYTES);
-  return { arena, readLender: createPieceLender(arena, lendBytes), bodyLender: createPieceLender(arena, lendBytes) };
+  return {
+    arena,
+    readLender: createPieceLender(arena, lendBytes),
+    bodyLender: createPieceLender(arena, lendBytes),
+  };
 }
 
 function createContext(
@@ -166,7 +176,10 @@ function finishInBackground(context: ServiceContext, poolName: string): void {
   );
 }
 
-async function listen({ config, lifecycle, log }: ServerOptions, context: ServiceContext): Promise<HttpAddress> {
+async function listen(
+  { config, lifecycle, log }: ServerOptions,
+  context: ServiceContext,
+): Promise<HttpAddress> {
   const throttle = createLoginThrottle({ now: systemClock.nowMs, sleep: systemClock.sleep });
   const server = await createHttpServer({
     service: createService(context, throttle),

@@ -11,14 +11,18 @@ import type { ServiceContext } from './service-context.ts';
 /** Letters and digits of a new API key: 238 bits. */
 const KEY_LENGTH = 40;
 
+/** A new API key. */
+export function makeApiKey(randomBytes: ServiceContext['randomBytes']): string {
+  return randomWord(randomBytes, KEY_LENGTH);
+}
+
 /** Creates a user; the answer holds the key, which is not kept and cannot be shown again. */
 export async function createUser(
   context: ServiceContext,
   input: CreateUserInput,
-  credentials?: { userId?: string | undefined; key?: string | undefined },
+  credentials = { userId: context.newUuid(), key: makeApiKey(context.randomBytes) },
 ): Promise<Info> {
-  const userId = credentials?.userId ?? context.newUuid();
-  const key = credentials?.key ?? randomWord(context.randomBytes, KEY_LENGTH);
+  const { userId, key } = credentials;
   const user: User = {
     userId,
     name: input.name === undefined || input.name === '' ? null : input.name,
@@ -59,7 +63,7 @@ export async function setUser(
 
 /** Gives a user a new key; the old one is dead when this returns. */
 export async function rotateUserKey(context: ServiceContext, userId: string): Promise<Info> {
-  const key = randomWord(context.randomBytes, KEY_LENGTH);
+  const key = makeApiKey(context.randomBytes);
   return await context.metadata.transaction(async (tx) => {
     const user = await findUser(tx.users, userId);
     await tx.users.updateKeyHash(userId, hashKey(key));

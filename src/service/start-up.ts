@@ -1,6 +1,5 @@
-import { DriveError } from '../core/errors.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
-import { createUser } from './manage-users.ts';
+import { createUser, makeApiKey } from './manage-users.ts';
 import type { ServiceContext } from './service-context.ts';
 
 const INSTALLATION = 'installation';
@@ -34,24 +33,20 @@ export interface Credentials {
 }
 
 /**
- * Makes the first admin user when there is no user yet.
+ * Makes the first admin user when there is no user yet. Its credentials are kept before it exists: a crash in between
+ * leaves credentials of nobody, which the next start replaces, and never a user whose key nobody has.
  *
  * @returns its credentials, or null when there are users already
  */
 export async function createFirstUser(
   context: ServiceContext,
-  given: { userId: string | null; key: string | null },
+  given: Credentials | null,
+  keep: (credentials: Credentials) => void,
 ): Promise<Credentials | null> {
   const users = await context.metadata.users.list({ after: null, limit: 1 });
   if (users.length > 0) return null;
-  const info = await createUser(
-    context,
-    { name: 'admin', isAdmin: true },
-    { userId: given.userId ?? undefined, key: given.key ?? undefined },
-  );
-  const { user, key } = info;
-  if (typeof user !== 'string' || typeof key !== 'string') {
-    throw new DriveError('failed', 'The first user was made without credentials.');
-  }
-  return { userId: user, key };
+  const credentials = given ?? { userId: context.newUuid(), key: makeApiKey(context.randomBytes) };
+  keep(credentials);
+  await createUser(context, { name: 'admin', isAdmin: true }, credentials);
+  return credentials;
 }

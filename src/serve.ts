@@ -1,0 +1,94 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { startServer } from './compose.ts';
+import type { RunningServer } from './compose.ts';
+import { CliError } from './cli/cli-error.ts';
+import { ConfigError } from './config/config.ts';
+import type { Config } from './config/config.ts';
+import { loadConfig } from './config/load-config.ts';
+import type { Credentials } from './service/start-up.ts';
+import { createLifecycle } from './runtime/lifecycle.ts';
+import { createLog } from './runtime/log.ts';
+import { waitForStopSignal } from './runtime/stop-signal.ts';
+
+/** Runs the server until it is told to stop; returns once everything is drained. */
+export async function runServer(flags: Readonly<Record<string, string>>): Promise<void> {
+  const config = readConfig(flags);
+  const log = createLog({ level: config.logLevel });
+  const stopSignal = waitForStopSignal({ events: process, exit: (code) => process.exit(code) });
+  await using lifecycle = createLifecycle({
+    onStopped: (name) => log.debug({ part: name }, 'stopped'),
+    onStopFailed: (name, error) => log.error({ part: name, err: error }, 'could not be stopped'),
+  });
+  const crash = (error: Error): void => {
+    log.fatal({ err: error }, 'a thread has died; what was acknowledged is on disk');
+    process.exit(1);
+  };
+  let server: RunningServer;
+  try {
+    server = await startServer({ config, log, lifecycle, crash, keepCredentials: keepIn(config) });
+  } catch (error) {
+    throw startFailure(error, config);
+  }
+  if (server.firstUser !== null) announceFirstUser(config, server, server.firstUser);
+  log.info({ url: server.address.url, dataDirectory: config.dataDirectory }, 'ready');
+  const signal = await stopSignal;
+  log.info({ signal }, 'stopping');
+}
+
+function readConfig(flags: Readonly<Record<string, string>>): Config {
+  try {
+    return loadConfig({
+      flags,
+      env: process.env,
+      cwd: process.cwd(),
+      processors: availableParallelism(),
+      readFile: (path) => readFileSync(path, 'utf8'),
+    });
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CliError('usage', error.mistakes.join('\n'));
+    throw error;
+  }
+}
+
+function startFailure(error: unknown, config: Config): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  const code = 'code' in error ? error.code : null;
+  const { host, port } = config.listen;
+  if (code === 'EADDRINUSE') {
+    return new CliError(
+      'failed',
+      `${host}:${port} is in use by another program: choose another with --listen.`,
+    );
+  }
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL') {
+    return new CliError('failed', `${host}:${port} cannot be listened on: ${error.message}.`);
+  }
+  return error;
+}
+
+/** Where the first user's credentials are kept. */
+function credentialsFile(config: Config): string {
+  return join(config.dataDirectory, 'admin-credentials');
+}
+
+function keepIn(config: Config): (credentials: Credentials) => void {
+  return ({ userId, key }) => {
+    const text = `# Drivebay's first admin user, made at first start.\nDRIVEBAY_AUTH=${userId}:${key}\n`;
+    writeFileSync(credentialsFile(config), text, { mode: 0o600, flush: true });
+  };
+}
+
+/** Shows the first user's credentials this once, with something to paste. */
+function announceFirstUser(config: Config, { address }: RunningServer, { userId, key }: Credentials): void {
+  process.stderr.write(
+    `First start. This admin user was made; its key is not shown again, but kept in ${credentialsFile(config)}:
+  user  ${userId}
+  key   ${key}
+Try it:
+  curl -u ${userId}:${key} -d 'name first
+size 1G' ${address.url}/drives/create
+`,
+  );
+}
