@@ -7,8 +7,9 @@ const COLUMNS: readonly Column[] = [
   column('POOL', 'pool'),
   column('STATUS', 'status'),
   column('TIER', 'tier'),
-  gibColumn('SIZE GiB', 'size'),
-  gibColumn('FREE GiB', 'free'),
+  gibColumn('TOTAL GiB', 'total:bytes'),
+  gibColumn('FREE GiB', 'free:bytes'),
+  { ...column('DRIVES', 'drives'), alignRight: true },
   column('DOMAIN', 'domain'),
 ];
 

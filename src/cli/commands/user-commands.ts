@@ -21,8 +21,10 @@ const COLUMNS: readonly Column[] = [
   column('USER', 'user'),
   column('ADMIN', 'admin'),
   column('DISABLED', 'disabled'),
-  { ...column('DRIVES', 'quota:drives'), alignRight: true },
-  gibColumn('QUOTA GiB', 'quota:bytes'),
+  { ...column('DRIVES', 'used:drives'), alignRight: true },
+  { ...column('OF', 'quota:drives'), alignRight: true },
+  gibColumn('GiB', 'used:bytes'),
+  gibColumn('OF', 'quota:bytes'),
   column('NAME', 'name'),
 ];
 

@@ -12,6 +12,8 @@ const FIRST_PIECE_MS = 200;
 const GAIN = 0.8;
 /** After so many pieces the other way is looked at again. */
 const REVIEW_PIECES = 64;
+/** A line this many times slower than at the last look is looked at again. */
+const SLOWER = 1.5;
 /** A packed piece that saves less than this travels as it is. */
 const WORTHWHILE_RATIO = 0.9;
 
@@ -38,6 +40,8 @@ export class PieceEncoder {
   #usesGzip = false;
   #pieces = 0;
   #reviewAt = 1;
+  /** What a raw byte cost when that was last looked at. */
+  #reviewedCost = 0;
   /** Milliseconds a byte, from the start of encoding to the answer, smoothed; null until measured. */
   #rawCost: number | null = null;
   #gzipCost: number | null = null;
@@ -64,9 +68,15 @@ export class PieceEncoder {
     const encoded = this.#usesGzip && !probesRaw ? await pack(piece) : { body: piece, isGzip: false };
     await send(encoded);
     const cost = (this.#clock.nowMs() - startedMs) / piece.length;
-    if (encoded.body === piece && !this.#usesGzip) this.#rawCost = smoothed(this.#rawCost, cost);
+    if (encoded.body === piece && !this.#usesGzip) this.#learnRawCost(smoothed(this.#rawCost, cost));
     else if (probesRaw) this.#rawCost = cost;
     else this.#learnGzipCost(cost);
+  }
+
+  /** A line that is slower than it was thought to be is reason to look again now. */
+  #learnRawCost(cost: number): void {
+    this.#rawCost = cost;
+    if (cost > this.#reviewedCost * SLOWER) this.#reviewAt = this.#pieces + 1;
   }
 
   /** What was measured beats the estimate: packing that is slower after all ends at once. */
@@ -82,11 +92,12 @@ export class PieceEncoder {
     const stopWaiting = (): void => answered.abort();
     sending.then(stopWaiting, stopWaiting);
     this.#first = this.#clock.sleep(FIRST_PIECE_MS, answered.signal).then(() => {
-      // When it is still under way the line is at least as slow as this.
-      this.#rawCost = (this.#clock.nowMs() - startedMs) / piece.length;
+      // What is still under way is expected to take as long again.
+      const expected = answered.signal.aborted ? 1 : 2;
+      this.#rawCost = (expected * (this.#clock.nowMs() - startedMs)) / piece.length;
     });
     await sending;
-    this.#rawCost = (this.#clock.nowMs() - startedMs) / piece.length;
+    this.#learnRawCost((this.#clock.nowMs() - startedMs) / piece.length);
   }
 
   /** Estimates from a sample whether packing would win; while packing, what is measured decides. */
@@ -94,6 +105,7 @@ export class PieceEncoder {
     this.#reviewAt = this.#pieces + REVIEW_PIECES;
     if (this.#usesGzip) return;
     const rawCost = this.#rawCost ?? 0;
+    this.#reviewedCost = rawCost;
     const sample = takeSample(piece);
     const startedMs = this.#clock.nowMs();
     const packedBytes = (await gzipAsync(sample, { level: 1 })).length;

@@ -42,6 +42,8 @@ class StreamSource implements UploadSource {
   constructor(name: string, stream: Readable) {
     this.name = name;
     this.#stream = stream;
+    // An error may come before the first read, which will meet it; without a listener it would end the process.
+    stream.on('error', () => undefined);
     this.#chunks = stream.iterator() as AsyncIterator<Buffer>;
   }
 
