@@ -19,8 +19,8 @@ export function createCopySchedule(
   range: { startBytes: number; endBytes: number },
 ): CopySchedule {
   const planned: CopyTask[] = [];
-  /** Tasks that are under way, or done while an earlier one is not, by their offset. */
-  const unsettled = new Map<number, { isDone: boolean }>();
+  /** Offsets of the tasks that are under way. They are handed out in order, so the first is the lowest. */
+  const underWay = new Set<number>();
   let plannedBytes = range.startBytes;
   let planning: Promise<void> | null = null;
 
@@ -39,21 +39,15 @@ export function createCopySchedule(
         await planning;
       }
       const task = planned.shift() ?? null;
-      if (task !== null) unsettled.set(task.range.offsetBytes, { isDone: false });
+      if (task !== null) underWay.add(task.range.offsetBytes);
       return task;
     },
     done(task) {
-      const entry = unsettled.get(task.range.offsetBytes);
-      if (entry !== undefined) entry.isDone = true;
-      // Tasks are handed out in order, so the first entries are the lowest ones.
-      for (const [offsetBytes, { isDone }] of unsettled) {
-        if (!isDone) break;
-        unsettled.delete(offsetBytes);
-      }
+      underWay.delete(task.range.offsetBytes);
     },
     get doneBelowBytes() {
-      for (const offsetBytes of unsettled.keys()) return offsetBytes;
-      return planned[0]?.range.offsetBytes ?? plannedBytes;
+      const [lowest] = underWay;
+      return lowest ?? planned[0]?.range.offsetBytes ?? plannedBytes;
     },
   };
 }
