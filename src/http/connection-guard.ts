@@ -25,7 +25,7 @@ export interface ConnectionGuard {
  */
 export function guardConnections({ server, isTls, limits, exchanges, metrics }: GuardParts): ConnectionGuard {
   const refused = new WeakSet<Duplex>();
-  let open = 0;
+  let served = 0;
 
   const refuse = (socket: Duplex, answer: string): void => {
     if (refused.has(socket)) return;
@@ -40,13 +40,16 @@ export function guardConnections({ server, isTls, limits, exchanges, metrics }: 
   server.maxConnections = limits.connections + limits.refusedConnections;
   server.on('drop', () => metrics.connectionRefused());
   server.on(isTls ? 'secureConnection' : 'connection', (socket: Duplex) => {
-    open += 1;
+    if (served >= limits.connections) {
+      metrics.connectionRefused();
+      refuse(socket, rawAnswer(503, 'system', 'There are too many connections; try again.', limits));
+      return;
+    }
+    // Those being refused do not count: a client that tries again and again must not keep itself out.
+    served += 1;
     socket.once('close', () => {
-      open -= 1;
+      served -= 1;
     });
-    if (open <= limits.connections) return;
-    metrics.connectionRefused();
-    refuse(socket, rawAnswer(503, 'system', 'There are too many connections; try again.', limits));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET') {

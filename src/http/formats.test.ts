@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DriveError } from '../core/errors.ts';
 import { parseBasicAuth } from './basic-auth.ts';
@@ -14,11 +14,13 @@ const value = fc
   .string({ minLength: 1, unit: 'grapheme' })
   .filter((text) => !text.includes('\\n') && !text.endsWith('\r') && !text.includes('\r\n'));
 
-function throwsOnlyUsage(run: () => unknown): void {
+/** The code of what it throws, `none` when it throws nothing. */
+function codeOf(run: () => unknown): unknown {
   try {
     run();
+    return 'none';
   } catch (error) {
-    if (!(error instanceof DriveError) || error.code !== 'usage') throw error;
+    return error instanceof DriveError ? error.code : error;
   }
 }
 
@@ -71,12 +73,15 @@ describe('parsers', () => {
   test('any bytes with any Content-Type are fields or a usage error', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.constantFrom('application/json', 'text/plain'), (bytes, type) => {
-        throwsOnlyUsage(() => parseCommandFields(bytes, type));
+        expect(codeOf(() => parseCommandFields(bytes, type))).toBeOneOf(['none', 'usage']);
       }),
     );
     fc.assert(
       fc.property(fc.json(), (json) => {
-        throwsOnlyUsage(() => parseCommandFields(Buffer.from(json), 'application/json'));
+        expect(codeOf(() => parseCommandFields(Buffer.from(json), 'application/json'))).toBeOneOf([
+          'none',
+          'usage',
+        ]);
       }),
     );
   });
@@ -86,7 +91,7 @@ describe('parsers', () => {
       fc.property(fc.string(), (header) => {
         parseBasicAuth(`Basic ${header}`);
         wantsSha256(header);
-        throwsOnlyUsage(() => parseContentDigest(header));
+        expect(codeOf(() => parseContentDigest(header))).toBeOneOf(['none', 'usage']);
       }),
     );
   });

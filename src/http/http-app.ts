@@ -44,6 +44,8 @@ export function createHttpApp(parts: AppParts): FastifyInstance {
   const app = fastify({
     serverFactory: (handler) => parts.createServer((req, res) => handler(req, res)),
     logger: false,
+    // The connection guard answers these.
+    clientErrorHandler: () => undefined,
     exposeHeadRoutes: false,
     return503OnClosing: false,
     routerOptions: { maxParamLength: parts.limits.headerBytes },
