@@ -6,7 +6,8 @@ import type { Usage, User } from '../core/user.ts';
  * Where Drivebay keeps what it knows. Reads outside of a transaction see only what is committed and durable.
  * Every state change is made inside `transaction`, which is serializable against every other one: what `work`
  * reads through `tx` stays true until it commits. A transaction has committed, durably, when the promise
- * resolves; when `work` throws, nothing has happened and the same error is thrown.
+ * resolves; when `work` throws, nothing has happened and the same error is thrown. Transactions that wait may share a
+ * commit: `work` awaits nothing but `tx`, above all no lock that somebody holds while a transaction of theirs waits.
  *
  * Errors: DriveError `system` when the database cannot be reached, `full` when its disk is full.
  */
@@ -36,13 +37,15 @@ export interface UserReader {
   findWithKeyHash(userId: string): Promise<{ user: User; keyHash: Uint8Array } | null>;
   /** Users in the order of their UUIDs. */
   list(page: Page): Promise<readonly User[]>;
+  /** Drives of the user that are creating or ready, and their bytes; nothing for an unknown user. Costs one lookup. */
   usage(userId: string): Promise<Usage>;
 }
 
 export interface UserWriter {
   insert(user: User, keyHash: Uint8Array): Promise<void>;
-  /** Replaces everything but the key hash. */
+  /** Replaces everything but the key hash and the creation time. Throws DriveError `missing` when there is no such user. */
   update(user: User): Promise<void>;
+  /** Throws DriveError `missing` when there is no such user. */
   updateKeyHash(userId: string, keyHash: Uint8Array): Promise<void>;
 }
 
@@ -88,14 +91,18 @@ export interface WrappedKeys {
 
 export interface DriveWriter {
   insert(drive: Drive, keys: WrappedKeys | null): Promise<void>;
-  /** Replaces everything but counters, keys, owner and creation time. Throws when the drive does not exist. */
+  /** Replaces everything but counters, keys, owner and creation time. Throws DriveError `missing` when there is none. */
   update(drive: Drive): Promise<void>;
   /** Forgets the drive and all that belongs to it. Nothing happens when it does not exist. */
   remove(driveId: string): Promise<void>;
   /** Replaces the wrapped keys; null forgets them, in a way that leaves no copy in the database's files. */
   updateKeys(driveId: string, keys: WrappedKeys | null): Promise<void>;
   /** Drives whose keys are wrapped under another master key than this, in the order of their UUIDs. */
-  listKeysNotUnder(masterKeyId: string, page: Page): Promise<readonly { driveId: string; keys: WrappedKeys }[]>;
+  listKeysNotUnder(
+    masterKeyId: string,
+    page: Page,
+  ): Promise<readonly { driveId: string; keys: WrappedKeys }[]>;
+  /** Throws DriveError `busy` while the user has an entry under this key, also an expired one. */
   insertIdempotent(entry: {
     userId: string;
     idempotencyKey: string;
@@ -128,7 +135,14 @@ export interface ImagingProgress {
 
 export interface ImagingWriter {
   /** A new job, queued behind all others. Throws DriveError `busy` when the target has one. */
-  insert(job: { jobId: string; targetDriveId: string; sourceDriveId: string; conversion: Conversion; totalBytes: number; createdAtMs: number }): Promise<void>;
+  insert(job: {
+    jobId: string;
+    targetDriveId: string;
+    sourceDriveId: string;
+    conversion: Conversion;
+    totalBytes: number;
+    createdAtMs: number;
+  }): Promise<void>;
   /**
    * Takes the oldest job that is queued or whose lease ran out, passing over those in `exceptJobIds` (none when absent),
    * under a lease of this owner; null when there is none.

@@ -18,7 +18,10 @@ export function initialSchema(types: ColumnTypes): Migration {
   };
 }
 
-async function createUsers(db: Kysely<unknown>, { text, integer, bytes, keyedTableEnd }: ColumnTypes): Promise<void> {
+async function createUsers(
+  db: Kysely<unknown>,
+  { text, integer, bytes, keyedTableEnd }: ColumnTypes,
+): Promise<void> {
   await db.schema
     .createTable('users')
     .addColumn('user_id', text, (column) => column.primaryKey().notNull())
@@ -40,7 +43,10 @@ async function createUsers(db: Kysely<unknown>, { text, integer, bytes, keyedTab
     .execute();
 }
 
-async function createDrives(db: Kysely<unknown>, { text, integer, keyedTableEnd }: ColumnTypes): Promise<void> {
+async function createDrives(
+  db: Kysely<unknown>,
+  { text, integer, keyedTableEnd }: ColumnTypes,
+): Promise<void> {
   await db.schema
     .createTable('drives')
     .addColumn('drive_id', text, (column) => column.primaryKey().notNull())
@@ -75,7 +81,10 @@ async function createDrives(db: Kysely<unknown>, { text, integer, keyedTableEnd 
     .execute();
 }
 
-async function createDriveLists(db: Kysely<unknown>, { text, integer, keyedTableEnd }: ColumnTypes): Promise<void> {
+async function createDriveLists(
+  db: Kysely<unknown>,
+  { text, integer, keyedTableEnd }: ColumnTypes,
+): Promise<void> {
   await db.schema
     .createTable('drive_counters')
     .addColumn('drive_id', text, (column) =>
@@ -89,7 +98,9 @@ async function createDriveLists(db: Kysely<unknown>, { text, integer, keyedTable
     .execute();
   await db.schema
     .createTable('drive_readers')
-    .addColumn('drive_id', text, (column) => column.notNull().references('drives.drive_id').onDelete('cascade'))
+    .addColumn('drive_id', text, (column) =>
+      column.notNull().references('drives.drive_id').onDelete('cascade'),
+    )
     .addColumn('user_id', text, (column) => column.notNull())
     .addPrimaryKeyConstraint('drive_readers_key', ['drive_id', 'user_id'])
     .modifyEnd(keyedTableEnd)
@@ -101,7 +112,9 @@ async function createDriveLists(db: Kysely<unknown>, { text, integer, keyedTable
     .execute();
   await db.schema
     .createTable('drive_tags')
-    .addColumn('drive_id', text, (column) => column.notNull().references('drives.drive_id').onDelete('cascade'))
+    .addColumn('drive_id', text, (column) =>
+      column.notNull().references('drives.drive_id').onDelete('cascade'),
+    )
     .addColumn('user_id', text, (column) => column.notNull())
     .addColumn('tag', text, (column) => column.notNull())
     .addPrimaryKeyConstraint('drive_tags_key', ['drive_id', 'tag'])
@@ -115,7 +128,10 @@ async function createDriveLists(db: Kysely<unknown>, { text, integer, keyedTable
     .execute();
 }
 
-async function createDriveKeys(db: Kysely<unknown>, { text, bytes, keyedTableEnd }: ColumnTypes): Promise<void> {
+async function createDriveKeys(
+  db: Kysely<unknown>,
+  { text, bytes, keyedTableEnd }: ColumnTypes,
+): Promise<void> {
   await db.schema
     .createTable('drive_keys')
     .addColumn('drive_id', text, (column) =>
@@ -137,7 +153,9 @@ async function createIdempotencyKeys(
     .addColumn('user_id', text, (column) => column.notNull())
     .addColumn('idempotency_key', text, (column) => column.notNull())
     .addColumn('body_hash', bytes, (column) => column.notNull())
-    .addColumn('drive_id', text, (column) => column.notNull().references('drives.drive_id').onDelete('cascade'))
+    .addColumn('drive_id', text, (column) =>
+      column.notNull().references('drives.drive_id').onDelete('cascade'),
+    )
     .addColumn('expires_at_ms', integer, (column) => column.notNull())
     .addPrimaryKeyConstraint('idempotency_keys_key', ['user_id', 'idempotency_key'])
     .modifyEnd(keyedTableEnd)

@@ -23,9 +23,7 @@ export function selectListed(db: Kysely<Schema>, query: DriveQuery) {
     .$if(poolName !== null, (narrowed) => narrowed.where('d.pool_name', '=', poolName ?? ''))
     .$if(state !== null, (narrowed) => narrowed.where('d.state', '=', state ?? 'ready'))
     .$if(readerId !== null && tag !== null, (narrowed) =>
-      narrowed
-        .innerJoin('drive_tags as t', 't.drive_id', 'd.drive_id')
-        .where('t.tag', '=', tag ?? ''),
+      narrowed.innerJoin('drive_tags as t', 't.drive_id', 'd.drive_id').where('t.tag', '=', tag ?? ''),
     )
     .orderBy('by.drive_id')
     .limit(limit);

@@ -35,18 +35,11 @@ export function createDriveWriter(db: Kysely<Schema>, onKeysForgotten: () => voi
     async remove(driveId) {
       const before = await findOwned(db, driveId);
       if (before === null) return;
-      await this.updateKeys(driveId, null);
+      await updateKeys(db, { driveId, keys: null, onKeysForgotten });
       await db.deleteFrom('drives').where('drive_id', '=', driveId).execute();
       await addUsage(db, before.user_id, NOTHING, owned(before.state, before.size_bytes));
     },
-    async updateKeys(driveId, keys) {
-      const { numDeletedRows } = await db
-        .deleteFrom('drive_keys')
-        .where('drive_id', '=', driveId)
-        .executeTakeFirstOrThrow();
-      if (numDeletedRows > 0n) onKeysForgotten();
-      if (keys !== null) await db.insertInto('drive_keys').values(toKeyRow(driveId, keys)).execute();
-    },
+    updateKeys: (driveId, keys) => updateKeys(db, { driveId, keys, onKeysForgotten }),
     async listKeysNotUnder(masterKeyId, { after, limit }) {
       const rows = await db
         .selectFrom('drive_keys')
@@ -82,6 +75,16 @@ export function createDriveWriter(db: Kysely<Schema>, onKeysForgotten: () => voi
       return Number((await expired.executeTakeFirstOrThrow()).numDeletedRows);
     },
   };
+}
+
+async function updateKeys(
+  db: Kysely<Schema>,
+  change: { driveId: string; keys: WrappedKeys | null; onKeysForgotten: () => void },
+): Promise<void> {
+  const { driveId, keys, onKeysForgotten } = change;
+  const forgotten = db.deleteFrom('drive_keys').where('drive_id', '=', driveId);
+  if ((await forgotten.executeTakeFirstOrThrow()).numDeletedRows > 0n) onKeysForgotten();
+  if (keys !== null) await db.insertInto('drive_keys').values(toKeyRow(driveId, keys)).execute();
 }
 
 interface Owned {

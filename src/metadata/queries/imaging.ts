@@ -82,7 +82,9 @@ export function createImagingWriter(db: Kysely<Schema>): ImagingWriter {
         .onConflict((conflict) => conflict.column('target_drive_id').doNothing())
         .executeTakeFirstOrThrow();
       if (numInsertedOrUpdatedRows === 0n) {
-        throw new DriveError('busy', `Drive ${job.targetDriveId} is being imaged.`, { drive: job.targetDriveId });
+        throw new DriveError('busy', `Drive ${job.targetDriveId} is being imaged.`, {
+          drive: job.targetDriveId,
+        });
       }
     },
     async lease({ leaseOwner, nowMs, leaseExpiresAtMs }) {

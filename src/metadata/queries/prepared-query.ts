@@ -2,7 +2,10 @@ import type { Compilable, CompiledQuery, Kysely } from 'kysely';
 import type { Schema } from '../schema.ts';
 
 /** A query that was compiled once; each run costs no more than its parameters. */
-export type PreparedQuery<Parameters, Row> = (db: Kysely<Schema>, parameters: Parameters) => Promise<PreparedResult<Row>>;
+export type PreparedQuery<Parameters, Row> = (
+  db: Kysely<Schema>,
+  parameters: Parameters,
+) => Promise<PreparedResult<Row>>;
 
 interface PreparedResult<Row> {
   readonly rows: readonly Row[];

@@ -56,7 +56,12 @@ export function createUserReader(db: Kysely<Schema>, queries: UserQueries): User
 export function createUserWriter(db: Kysely<Schema>): UserWriter {
   return {
     async insert(user, keyHash) {
-      const row = { ...toRow(user), user_id: user.userId, created_at_ms: user.createdAtMs, key_hash: keyHash };
+      const row = {
+        ...toRow(user),
+        user_id: user.userId,
+        created_at_ms: user.createdAtMs,
+        key_hash: keyHash,
+      };
       await db.insertInto('users').values(row).execute();
       await db.insertInto('user_usage').values({ user_id: user.userId, drives: 0, size_bytes: 0 }).execute();
     },
