@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { fileVolumePath } from './blockdev/file/file-pool.ts';
+import { volumePath } from './blockdev/file/volume-path.ts';
 import type { Config } from './config/config.ts';
 import { XTS_SCRATCH_BYTES } from './crypto/xts.ts';
 import type { Arena } from './data-workers/arena.ts';
@@ -65,7 +65,7 @@ export async function openPools(options: {
         options.onActive(pool);
       } else log.warn({ pool, reason: status.reason }, 'pool is inactive');
     },
-    volumeLocation: ({ directory }, driveId) => fileVolumePath(directory, driveId),
+    volumeLocation: ({ directory }, driveId) => volumePath(directory, driveId),
     now: systemClock.monotonicMs,
   });
 }

@@ -1,7 +1,7 @@
 import type { BlockDevice } from '../blockdev/block-device.ts';
 import { createFilePool } from '../blockdev/file/file-pool.ts';
 import { checkPoolMark } from '../blockdev/file/pool-mark.ts';
-import { createVolume, fillHoles, openVolume, resizeVolume } from '../blockdev/luks-volume.ts';
+import { createVolume, fillHoles, openVolume } from '../blockdev/luks-volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
@@ -48,6 +48,8 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
       return await open(thread, request.spec);
     case 'close':
       return await close(thread, request.driveId);
+    case 'fillHoles':
+      return await fillHoles(pool, request.spec, { engine: thread.engine, range: request.range });
     case 'sha256':
       return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
     default:
@@ -56,10 +58,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
 }
 
 /** The operations that need the volume to be open. */
-type DeviceRequest = Extract<
-  OperationRequest,
-  { op: 'read' | 'write' | 'flush' | 'resize' | 'map' | 'fillHoles' }
->;
+type DeviceRequest = Extract<OperationRequest, { op: 'read' | 'write' | 'flush' | 'resize' | 'map' }>;
 
 async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<unknown> {
   const device = thread.devices.get(request.driveId);
@@ -76,11 +75,9 @@ async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<
     case 'flush':
       return await device.flush();
     case 'resize':
-      return await resizeVolume(device, request.sizeBytes);
+      return await device.resize(request.sizeBytes);
     case 'map':
       return await mapBlocks(device, request);
-    case 'fillHoles':
-      return await fillHoles(device, request.range);
   }
 }
 

@@ -1,0 +1,93 @@
+import { execFile } from 'node:child_process';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { formatKeyRing, parseKeyRing, withNewKey } from './key-ring.ts';
+import type { KeyRing } from './key-ring.ts';
+
+/** Where master keys are kept. Messages of errors never show a key. */
+export interface KeyRingSource {
+  load(): Promise<KeyRing>;
+  /** Keeps another ring, durably; null where only the operator can. */
+  readonly replace: ((ring: KeyRing) => Promise<void>) | null;
+}
+
+const COMMAND_TIMEOUT_MS = 30_000;
+
+/** Keys given as they are. */
+export function textKeyRing(text: string): KeyRingSource {
+  return { replace: null, load: () => Promise.resolve(parseKeyRing(text)) };
+}
+
+/** Keys that a shell command prints. */
+export function commandKeyRing(command: string): KeyRingSource {
+  return {
+    replace: null,
+    async load() {
+      try {
+        const run = promisify(execFile);
+        const { stdout } = await run('/bin/sh', ['-c', command], { timeout: COMMAND_TIMEOUT_MS });
+        return parseKeyRing(stdout);
+      } catch (cause) {
+        // The error of a command shows its output, which may hold keys.
+        const reason = cause instanceof Error && !('stdout' in cause) ? cause.message : 'it failed.';
+        throw new Error(`The command for the master key gave none: ${reason}`);
+      }
+    },
+  };
+}
+
+/**
+ * Keys in a file of mode 0600.
+ *
+ * @param mayMake whether the file is made when it is missing: only while nothing is wrapped under any key
+ */
+export function fileKeyRing(file: string, mayMake: () => Promise<boolean>): KeyRingSource {
+  return {
+    async load() {
+      const text = readKeyFile(file);
+      if (text !== null) return parseKeyFile(file, text);
+      if (!(await mayMake())) {
+        throw new Error(
+          `The master key ${file} is missing, and there are drives that it opens. Put it back from a backup.`,
+        );
+      }
+      const ring = withNewKey(null);
+      replaceFile(file, formatKeyRing(ring));
+      return ring;
+    },
+    replace: (ring) => Promise.resolve(replaceFile(file, formatKeyRing(ring))),
+  };
+}
+
+function parseKeyFile(file: string, text: string): KeyRing {
+  try {
+    return parseKeyRing(text);
+  } catch (cause) {
+    throw new Error(`${file}: ${cause instanceof Error ? cause.message : 'it cannot be read.'}`, { cause });
+  }
+}
+
+function readKeyFile(file: string): string | null {
+  try {
+    const mode = statSync(file).mode % 0o100;
+    if (mode !== 0) {
+      throw new Error(`The master key ${file} can be read by others than its owner. Run: chmod 600 ${file}`);
+    }
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function replaceFile(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+  const fd = openSync(dirname(file), 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
