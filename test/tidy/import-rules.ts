@@ -1,0 +1,87 @@
+import type { ImportEdge } from './source-tree.ts';
+
+/** What the engine of storage is, as opposed to its interfaces. */
+const IMPLEMENTATIONS: readonly string[] = [
+  'src/blockdev/file/',
+  'src/blockdev/memory/',
+  'src/blockdev/luks-volume.ts',
+  'src/crypto/',
+  'src/metadata/sqlite/',
+];
+
+/** The files that put a thread of their own together, as compose.ts does for the process. */
+const THREAD_ROOTS: ReadonlySet<string> = new Set([
+  'src/data-workers/data-operations.ts',
+  'src/data-workers/data-thread.ts',
+  'src/imaging/imaging-thread.ts',
+]);
+
+const METADATA = 'src/metadata/metadata-store.ts';
+const BLOCKDEV = ['src/blockdev/block-device.ts', 'src/blockdev/storage-pool.ts', 'src/blockdev/layers/'];
+const DATA_WORKERS = ['volume', 'volumes', 'pools', 'write-tracker'].map(
+  (name) => `src/data-workers/${name}.ts`,
+);
+
+/**
+ * What the source files of each folder may import outside of their own. The longest prefix that fits a file counts. A
+ * folder that is not here may import nothing.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'src/core/': [],
+  'src/config/': ['src/core/'],
+  'src/runtime/': ['src/core/'],
+  'src/crypto/': ['src/core/'],
+  'src/blockdev/': ['src/core/', 'src/crypto/'],
+  'src/metadata/': ['src/core/', 'src/runtime/'],
+  'src/data-workers/': ['src/core/', 'src/runtime/', ...BLOCKDEV],
+  'src/imaging/': ['src/core/', 'src/runtime/', METADATA, ...BLOCKDEV, 'src/data-workers/'],
+  'src/service/': ['src/core/', METADATA, ...BLOCKDEV, ...DATA_WORKERS],
+  'src/http/': ['src/core/', 'src/service/service.ts'],
+  'src/cli/': ['src/core/', 'src/runtime/'],
+  // The composition root, and it alone, knows everything.
+  'src/compose': ['src/'],
+  'src/serve.ts': [
+    'src/compose.ts',
+    'src/config/',
+    'src/runtime/',
+    'src/cli/cli-error.ts',
+    'src/service/start-up.ts',
+  ],
+  'src/drivebay.ts': ['src/serve.ts', 'src/cli/', 'src/config/config-help.ts', 'src/runtime/'],
+  // Before the version of Node is known to do, nothing else may be loaded.
+  'src/main.ts': ['src/drivebay.ts', 'src/runtime/node-version.ts'],
+  // What is built around the product, and what tests it, may open anything.
+  'bench/': ['src/'],
+  'scripts/': ['src/'],
+  'test/': ['src/', 'scripts/', 'bench/'],
+};
+
+/** One sentence for each import that goes the wrong way. */
+export function importViolations(edges: readonly ImportEdge[]): readonly string[] {
+  return edges.flatMap((edge) => {
+    const folder = folderOf(edge.from);
+    if (folder === null) return [`${edge.from} is in no folder that the import rules know`];
+    if (edge.to.startsWith(folder) || mayImport(edge, folder)) return [];
+    return [`${edge.from} must not import ${edge.to}`];
+  });
+}
+
+function mayImport({ from, to }: ImportEdge, folder: string): boolean {
+  // A test beside the code may build what it tests out of real parts.
+  if (isTest(from) && folder !== 'src/core/') return true;
+  if (THREAD_ROOTS.has(from) && IMPLEMENTATIONS.some((prefix) => to.startsWith(prefix))) return true;
+  if (to === 'package.json') return true;
+  return (MAY_IMPORT[folder] ?? []).some((prefix) => to.startsWith(prefix));
+}
+
+function isTest(path: string): boolean {
+  return path.endsWith('.test.ts') || /\/(describe|scratch)-[a-z-]+\.ts$/.test(path);
+}
+
+function folderOf(path: string): string | null {
+  const fitting = Object.keys(MAY_IMPORT).filter((prefix) => path.startsWith(prefix));
+  return fitting.reduce<string | null>(
+    (best, prefix) => (prefix.length > (best?.length ?? 0) ? prefix : best),
+    null,
+  );
+}
