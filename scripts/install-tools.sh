@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Makes sure that the tools are there that tests, demo or bench compare Drivebay with: installs missing Debian packages
+# when it may, and otherwise prints the command that does.
+#
+# usage: install-tools.sh test|demo|bench
+set -euo pipefail
+
+# A command and the Debian package that brings it.
+demo_tools='qemu-img:qemu-utils mkfs.ext4:e2fsprogs e2fsck:e2fsprogs'
+test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount"
+bench_tools="$test_tools nginx:nginx-light fio:fio"
+
+case "${1:-}" in
+  demo) tools=$demo_tools ;;
+  test) tools=$test_tools ;;
+  bench) tools=$bench_tools ;;
+  *)
+    echo "usage: $0 test|demo|bench" >&2
+    exit 2
+    ;;
+esac
+
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+packages=()
+for tool in $tools; do
+  command -v "${tool%%:*}" >/dev/null || packages+=("${tool##*:}")
+done
+[ ${#packages[@]} -eq 0 ] && exit 0
+mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! sudo -n true 2>/dev/null; then
+    echo "Missing Debian packages: sudo apt-get install ${packages[*]}" >&2
+    exit 1
+  fi
+  root=(sudo -n)
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "Missing tools, in Debian's packages ${packages[*]}: install what your system calls them." >&2
+  exit 1
+fi
+
+echo "Installing Debian packages: ${packages[*]}"
+log=$(mktemp)
+install() {
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${packages[@]}"
+}
+# Package lists may be absent or out of date, as they are in a fresh container.
+if ! { install || { "${root[@]}" apt-get update && install; }; } >"$log" 2>&1; then
+  cat "$log" >&2
+  echo "apt-get could not install ${packages[*]}." >&2
+  exit 1
+fi
+rm -f "$log"
