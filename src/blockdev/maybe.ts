@@ -1,22 +1,23 @@
 import type { Maybe } from './block-device.ts';
 
 /** Goes on with the value: at once when it is there, later when it is a promise. */
-export function chain<Value, Next>(value: Maybe<Value>, next: (value: Value) => Maybe<Next>): Maybe<Next> {
-  return value instanceof Promise ? value.then(next) : next(value);
+export function chain<Value, Next>(value: Maybe<Value>, step: (value: Value) => Maybe<Next>): Maybe<Next> {
+  return value instanceof Promise ? value.then(step) : step(value);
 }
 
-/** Runs the work, and `cleanup` when it has ended in whichever way. */
-export function ensuring<Value>(work: () => Maybe<Value>, cleanup: () => void): Maybe<Value> {
+/** Runs the work, and `cleanup` when it has ended in whichever way; both have ended when this has. */
+export function ensuring<Value>(work: () => Maybe<Value>, cleanup: () => Maybe<void>): Maybe<Value> {
   let result: Maybe<Value>;
   try {
     result = work();
   } catch (error) {
-    cleanup();
-    throw error;
+    return chain(cleanup(), () => {
+      throw error;
+    });
   }
   if (result instanceof Promise) return result.finally(cleanup);
-  cleanup();
-  return result;
+  const value = result;
+  return chain(cleanup(), () => value);
 }
 
 /** Does one step after the other until one answers false; a loop that waits only where there is something to wait for. */
@@ -31,6 +32,15 @@ export function repeat(step: () => Maybe<boolean>): Maybe<void> {
 async function repeatLater(first: Promise<boolean>, step: () => Maybe<boolean>): Promise<void> {
   let goesOn = await first;
   while (goesOn) goesOn = await step();
+}
+
+/** Works on one item after the other. */
+export function eachInOrder<Item>(items: readonly Item[], work: (item: Item) => Maybe<void>): Maybe<void> {
+  const left = items.values();
+  return repeat(() => {
+    const { done, value } = left.next();
+    return done === true ? false : chain(work(value), () => true);
+  });
 }
 
 /** Works through a range in pieces of at most `pieceBytes`, one after the other; offsets count from the range's start. */

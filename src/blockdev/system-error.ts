@@ -10,9 +10,9 @@ export interface SystemError extends Error {
 const NUMBERS: Readonly<Record<string, number>> = constants.errno;
 
 /** Makes the error that a failed system call throws, from the name of its code such as `ENOSPC`. */
-export function systemError(code: string, syscall: string): SystemError {
+export function systemError(code: string, syscall: string, message = `${syscall} failed`): SystemError {
   const errno = -(NUMBERS[code] ?? 0);
-  return Object.assign(new Error(`${code}: ${syscall} failed`), { code, errno, syscall });
+  return Object.assign(new Error(`${code}: ${message}`), { code, errno, syscall });
 }
 
 /** Whether the error is the operating system's, with one of these codes. */

@@ -8,6 +8,8 @@ import type { XtsKernel } from './xts-kernel.ts';
 export const XTS_KEY_BYTES = 64;
 /** What is worked on at a time: small enough to stay in a core's cache between the steps. */
 export const XTS_PIECE_BYTES = 256 * 1024;
+/** The scratch region that is enough for pieces of full size. */
+export const XTS_SCRATCH_BYTES = 576 * 1024;
 
 /**
  * AES-256-XTS on 512-byte sectors numbered by plain64, for one thread.

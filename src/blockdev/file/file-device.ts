@@ -1,29 +1,32 @@
-import { closeSync, fdatasyncSync, fsyncSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync } from 'node:fs';
+import { MIB } from '../../core/sizes.ts';
 import type { BlockDevice, Extent, Range } from '../block-device.ts';
 import { checkRange, checkSize, ExtentList } from '../ranges.ts';
 import { isSystemError } from '../system-error.ts';
-import { allocateRange, punchHole, seekData, seekHole } from './syscalls.ts';
+import { readFully, writeFully } from './file-io.ts';
+import type { FileSyscalls } from './syscalls.ts';
 
-/** What is written at a time where a range cannot be made a hole. */
-const ZEROS = Buffer.alloc(256 * 1024);
+/** What is written at a time where a file system cannot punch holes. */
+const ZERO_PIECE_BYTES = MIB;
 
 /**
- * A device over an open file, which it closes. Calls wait for the disk, so it belongs into a worker thread. A file that
- * is shorter than the device reads as zeros beyond its end.
+ * A sparse file as a device, byte by byte, by synchronous calls. It owns the descriptor. Its size is that of the file
+ * when it was opened or last resized through it.
  */
-export function createFileDevice(fd: number, initialSizeBytes: number): BlockDevice {
-  return new FileDevice(fd, initialSizeBytes);
+export function fileDevice(fd: number, syscalls: FileSyscalls): BlockDevice {
+  return new FileDevice(fd, syscalls);
 }
 
 class FileDevice implements BlockDevice {
   readonly blockSize = 1;
   readonly #fd: number;
+  readonly #syscalls: FileSyscalls;
   #sizeBytes: number;
 
-  constructor(fd: number, sizeBytes: number) {
-    checkSize(1, sizeBytes);
+  constructor(fd: number, syscalls: FileSyscalls) {
     this.#fd = fd;
-    this.#sizeBytes = sizeBytes;
+    this.#syscalls = syscalls;
+    this.#sizeBytes = fstatSync(fd).size;
   }
 
   get sizeBytes(): number {
@@ -32,53 +35,46 @@ class FileDevice implements BlockDevice {
 
   read(offsetBytes: number, into: Uint8Array): void {
     checkRange(this, offsetBytes, into.byteLength);
-    for (let done = 0; done < into.byteLength;) {
-      const count = readSync(this.#fd, into, done, into.byteLength - done, offsetBytes + done);
-      if (count === 0) {
-        into.fill(0, done);
-        return;
-      }
-      done += count;
-    }
+    readFully(this.#fd, into, offsetBytes);
   }
 
   write(offsetBytes: number, from: Uint8Array): void {
     checkRange(this, offsetBytes, from.byteLength);
-    for (let done = 0; done < from.byteLength;) {
-      done += writeSync(this.#fd, from, done, from.byteLength - done, offsetBytes + done);
-    }
+    writeFully(this.#fd, from, offsetBytes);
   }
 
   zero(range: Range): void {
-    if (!this.#punch(range)) this.#writeZeros(range);
+    if (this.#punch(range)) return;
+    const zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, range.lengthBytes));
+    const end = range.offsetBytes + range.lengthBytes;
+    for (let offsetBytes = range.offsetBytes; offsetBytes < end; offsetBytes += zeros.byteLength) {
+      writeFully(this.#fd, zeros.subarray(0, end - offsetBytes), offsetBytes);
+    }
   }
 
   discard(range: Range): void {
     this.#punch(range);
   }
 
-  reserve({ offsetBytes, lengthBytes }: Range): void {
-    checkRange(this, offsetBytes, lengthBytes);
-    if (lengthBytes === 0) return;
-    try {
-      allocateRange(this.#fd, offsetBytes, lengthBytes);
-    } catch (error) {
-      // Where space cannot be claimed ahead, the write itself finds out.
-      if (!isSystemError(error, 'EOPNOTSUPP', 'ENOSYS')) throw error;
-    }
+  reserve(range: Range): void {
+    checkRange(this, range.offsetBytes, range.lengthBytes);
+    if (range.lengthBytes > 0) ifSupported(() => this.#syscalls.allocate(this.#fd, range));
   }
 
-  extents({ offsetBytes, lengthBytes }: Range): readonly Extent[] {
-    checkRange(this, offsetBytes, lengthBytes);
-    const list = new ExtentList(offsetBytes);
-    const end = offsetBytes + lengthBytes;
-    for (let position = offsetBytes; position < end;) {
-      const data = Math.min(seekData(this.#fd, position) ?? end, end);
+  extents(range: Range): readonly Extent[] {
+    checkRange(this, range.offsetBytes, range.lengthBytes);
+    const end = range.offsetBytes + range.lengthBytes;
+    const list = new ExtentList(range.offsetBytes);
+    let offsetBytes = range.offsetBytes;
+    while (offsetBytes < end) {
+      const data = this.#syscalls.seekData(this.#fd, offsetBytes);
+      if (data === null || data >= end) break;
+      const hole = this.#syscalls.seekHole(this.#fd, data);
       list.extendTo(data, 'zero');
-      if (data === end) break;
-      position = Math.min(seekHole(this.#fd, data), end);
-      list.extendTo(position, 'data');
+      offsetBytes = Math.min(hole ?? end, end);
+      list.extendTo(offsetBytes, 'data');
     }
+    list.extendTo(end, 'zero');
     return list.extents;
   }
 
@@ -87,9 +83,8 @@ class FileDevice implements BlockDevice {
   }
 
   resize(sizeBytes: number): void {
-    checkSize(1, sizeBytes);
-    // What an earlier shrink that was cut short has left beyond the end must not come back.
-    ftruncateSync(this.#fd, Math.min(this.#sizeBytes, sizeBytes));
+    checkSize(this.blockSize, sizeBytes);
+    // Cutting a file off also zeroes the rest of its last block, so that growing again brings nothing back.
     ftruncateSync(this.#fd, sizeBytes);
     fsyncSync(this.#fd);
     this.#sizeBytes = sizeBytes;
@@ -99,21 +94,19 @@ class FileDevice implements BlockDevice {
     closeSync(this.#fd);
   }
 
-  #punch({ offsetBytes, lengthBytes }: Range): boolean {
-    checkRange(this, offsetBytes, lengthBytes);
-    if (lengthBytes === 0) return true;
-    try {
-      punchHole(this.#fd, offsetBytes, lengthBytes);
-      return true;
-    } catch (error) {
-      if (isSystemError(error, 'EOPNOTSUPP', 'ENOSYS')) return false;
-      throw error;
-    }
+  #punch(range: Range): boolean {
+    checkRange(this, range.offsetBytes, range.lengthBytes);
+    return range.lengthBytes === 0 || ifSupported(() => this.#syscalls.punchHole(this.#fd, range));
   }
+}
 
-  #writeZeros({ offsetBytes, lengthBytes }: Range): void {
-    for (let done = 0; done < lengthBytes; done += ZEROS.byteLength) {
-      this.write(offsetBytes + done, ZEROS.subarray(0, lengthBytes - done));
-    }
+/** Whether the call was done; false where the file system does not know it. */
+function ifSupported(call: () => void): boolean {
+  try {
+    call();
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS')) return false;
+    throw error;
   }
 }

@@ -1,108 +1,151 @@
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
-  fstatSync,
-  rmSync,
   statfsSync,
+  statSync,
+  unlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isUuid } from '../../core/uuid.ts';
-import type { StoragePool } from '../storage-pool.ts';
+import type { BlockDevice } from '../block-device.ts';
+import { readOnly } from '../layers/read-only.ts';
+import type { PoolRoom, StoragePool } from '../storage-pool.ts';
 import { isSystemError } from '../system-error.ts';
-import { createFileDevice } from './file-device.ts';
-import { shareBlocks } from './syscalls.ts';
+import { cloneInto } from './file-clone.ts';
+import { fileDevice } from './file-device.ts';
+import { syncDirectory } from './file-io.ts';
+import { loadFileSyscalls } from './syscalls.ts';
+import type { FileSyscalls } from './syscalls.ts';
+import { VOLUME_SUFFIX, volumePath, VOLUMES_FOLDER } from './volume-path.ts';
 
-const SUFFIX = '.img';
-
-/** Where a volume's file is: spread over 256 directories, so that none grows too large to list. */
-export function fileVolumePath(directory: string, driveId: string): string {
-  return join(directory, 'drives', driveId.slice(0, 2), `${driveId}${SUFFIX}`);
+/**
+ * A directory of sparse files, one a drive. Every call is synchronous. The page cache is used, not O_DIRECT: reads of
+ * images that many drives were copied from come from memory, and writes are made durable by `flush`.
+ */
+export function createFilePool(options: { directory: string }): StoragePool {
+  return new FilePool(options.directory, loadFileSyscalls());
 }
 
-/** A pool that keeps each volume as a sparse file in a directory. */
-export function createFilePool({ directory }: { directory: string }): StoragePool {
-  const pathOf = (driveId: string): string => fileVolumePath(directory, driveId);
-  return {
-    create(driveId, sizeBytes) {
-      const path = pathOf(driveId);
-      makeDirectory(dirname(path));
-      withFile(path, 'w+', (fd) => {
-        ftruncateSync(fd, sizeBytes);
-        fsyncSync(fd);
-      });
-      syncDirectory(dirname(path));
-    },
-    open(driveId, access) {
-      const fd = openSync(pathOf(driveId), access === 'read-only' ? 'r' : 'r+');
-      return createFileDevice(fd, fstatSync(fd).size);
-    },
-    remove(driveId) {
-      const path = pathOf(driveId);
-      rmSync(path, { force: true });
+/** Only the owner of the process may read the data of drives that are not encrypted. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+class FilePool implements StoragePool {
+  readonly #directory: string;
+  readonly #syscalls: FileSyscalls;
+  /** Folders that this process has put on stable storage. */
+  readonly #durableFolders = new Set<string>();
+
+  constructor(directory: string, syscalls: FileSyscalls) {
+    this.#directory = directory;
+    this.#syscalls = syscalls;
+  }
+
+  create(driveId: string, sizeBytes: number): void {
+    const path = this.#pathOf(driveId);
+    this.#makeFolders(dirname(path));
+    const fd = openSync(path, 'w', FILE_MODE);
+    try {
+      ftruncateSync(fd, sizeBytes);
+      fsyncSync(fd);
+    } catch (error) {
+      unlinkSync(path);
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    syncDirectory(dirname(path));
+  }
+
+  open(driveId: string, access: 'read-only' | 'read-write'): BlockDevice {
+    const fd = openSync(this.#pathOf(driveId), access === 'read-only' ? 'r' : 'r+');
+    try {
+      const device = fileDevice(fd, this.#syscalls);
+      return access === 'read-only' ? readOnly(device) : device;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  remove(driveId: string): void {
+    // A pool's directory that is gone says nothing about the volumes that were in it.
+    statSync(this.#directory);
+    const path = this.#pathOf(driveId);
+    // The directory is synced also when there is no file: a removal before a crash may not have been durable.
+    ifPresent(() => unlinkSync(path));
+    ifPresent(() => syncDirectory(dirname(path)));
+  }
+
+  clone({ sourceDriveId, targetDriveId }: { sourceDriveId: string; targetDriveId: string }): boolean {
+    const sourceFd = openSync(this.#pathOf(sourceDriveId), 'r');
+    try {
+      const targetPath = this.#pathOf(targetDriveId);
+      const targetFd = openSync(targetPath, 'r+');
       try {
-        syncDirectory(dirname(path));
-      } catch (error) {
-        if (!isSystemError(error, 'ENOENT')) throw error;
+        const files = { sourceFd, targetFd, probeDirectory: dirname(targetPath) };
+        return cloneInto(this.#syscalls, { ...files, targetSizeBytes: fstatSync(targetFd).size });
+      } finally {
+        closeSync(targetFd);
       }
-    },
-    clone({ sourceDriveId, targetDriveId }) {
-      return withFile(pathOf(sourceDriveId), 'r', (source) =>
-        withFile(pathOf(targetDriveId), 'r+', (target) => cloneInto(target, source)),
-      );
-    },
-    list: () => listVolumes(join(directory, 'drives')),
-    room() {
-      const { bsize, blocks, bavail } = statfsSync(directory);
-      return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
-    },
-  };
+    } finally {
+      closeSync(sourceFd);
+    }
+  }
+
+  list(): readonly string[] {
+    statSync(this.#directory);
+    const volumes = join(this.#directory, VOLUMES_FOLDER);
+    const folders = ifPresent(() => readdirSync(volumes)) ?? [];
+    const ours = folders.filter((folder) => /^[0-9a-f]{2}$/.test(folder));
+    return ours.flatMap((folder) =>
+      readdirSync(join(volumes, folder))
+        .filter((name) => name.endsWith(VOLUME_SUFFIX))
+        .map((name) => name.slice(0, -VOLUME_SUFFIX.length))
+        .filter((driveId) => isUuid(driveId) && driveId.startsWith(folder)),
+    );
+  }
+
+  room(): PoolRoom {
+    const { bsize, blocks, bavail } = statfsSync(this.#directory);
+    return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+  }
+
+  #pathOf(driveId: string): string {
+    if (!isUuid(driveId)) throw new RangeError(`${driveId} is no drive's UUID.`);
+    return volumePath(this.#directory, driveId);
+  }
+
+  /** Makes the folders of a volume, but never the pool's own directory, which may be a disk that is not mounted. */
+  #makeFolders(folder: string): void {
+    if (this.#durableFolders.has(folder)) return;
+    const volumes = dirname(folder);
+    for (const path of [volumes, folder]) makeFolder(path);
+    syncDirectory(volumes);
+    syncDirectory(this.#directory);
+    this.#durableFolders.add(folder);
+  }
 }
 
-function cloneInto(targetFd: number, sourceFd: number): boolean {
-  const { size } = fstatSync(targetFd);
-  // Sharing replaces the whole target, also what it has beyond the end of the source.
-  if (!shareBlocks(targetFd, sourceFd)) return false;
-  ftruncateSync(targetFd, size);
-  fsyncSync(targetFd);
-  return true;
-}
-
-function listVolumes(directory: string): readonly string[] {
+function makeFolder(path: string): void {
   try {
-    const names = readdirSync(directory, { recursive: true, encoding: 'utf8' });
-    return names.flatMap((name) => {
-      const driveId = name.slice(3, -SUFFIX.length);
-      return name.endsWith(SUFFIX) && isUuid(driveId) ? [driveId] : [];
-    });
+    mkdirSync(path, { mode: FOLDER_MODE });
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return [];
-    throw error;
+    if (!isSystemError(error, 'EEXIST')) throw error;
   }
 }
 
-/** Makes a directory and those above it, and their entries durable. */
-function makeDirectory(directory: string): void {
-  const first = mkdirSync(directory, { recursive: true });
-  if (first === undefined) return;
-  for (let path = directory; path.length >= dirname(first).length; path = dirname(path)) {
-    syncDirectory(path);
-    if (path === dirname(path)) return;
-  }
-}
-
-function syncDirectory(directory: string): void {
-  withFile(directory, 'r', fsyncSync);
-}
-
-function withFile<Result>(path: string, flags: string, work: (fd: number) => Result): Result {
-  const fd = openSync(path, flags, 0o600);
+/** The result of the call, or undefined when what it names does not exist. */
+function ifPresent<Result>(call: () => Result): Result | undefined {
   try {
-    return work(fd);
-  } finally {
-    closeSync(fd);
+    return call();
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw error;
   }
 }

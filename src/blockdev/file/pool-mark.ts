@@ -1,8 +1,8 @@
 import {
-  accessSync,
   closeSync,
   constants,
   fsyncSync,
+  accessSync,
   openSync,
   readFileSync,
   renameSync,
@@ -11,108 +11,128 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError } from '../system-error.ts';
+import { syncDirectory } from './file-io.ts';
 
-/** The file that says whose pool a directory is. */
-export const POOL_MARK_FILE = 'drivebay-pool.json';
-const VERSION = 1;
+/** The file in a pool's directory that says whose pool it is. */
+export const POOL_MARK_NAME = 'drivebay-pool.json';
+const FORMAT_VERSION = 1;
 
-export interface PoolMarkRequest {
-  readonly directory: string;
-  readonly poolName: string;
-  readonly installationId: string;
-  /** Whether this installation has never marked the pool, so that a directory without a mark may become it. */
-  readonly mayCreate: boolean;
+/** Whether the directory may be used; if not, one sentence for the operator with what to do. */
+export type PoolMarkCheck = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+interface PoolMark {
+  readonly format: number;
+  readonly installation: string;
+  readonly pool: string;
 }
-
-/** Whether the directory is the pool; if not, why, and what to do about it. */
-export type PoolMarkAnswer = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 /**
- * Checks that a directory is the pool that it is configured to be, so that a disk that is not mounted is noticed and the
- * directory in its place is not filled instead.
+ * Checks that the directory is the pool it is configured as. The mark lies on the pool's own disk: where that is not
+ * mounted the mark is missing, and the drives become inactive instead of filling the disk below the mount point.
+ *
+ * @param request.mayCreate whether this installation has never used the pool: only then a directory without a mark
+ *   is marked, durably
  */
-export function checkPoolMark(request: PoolMarkRequest): PoolMarkAnswer {
-  const { directory, poolName, mayCreate } = request;
-  const problem = directoryProblem(directory);
-  if (problem !== null) return { ok: false, reason: `Pool ${poolName}: ${problem}` };
-  const text = readMark(directory);
-  if (text !== null) return compareMark(text, request);
-  if (mayCreate) {
-    writeMark(request);
+export function checkPoolMark(request: {
+  directory: string;
+  poolName: string;
+  installationId: string;
+  mayCreate: boolean;
+}): PoolMarkCheck {
+  const { directory, poolName, installationId, mayCreate } = request;
+  const unusable = unusableReason(directory, poolName);
+  if (unusable !== null) return { ok: false, reason: unusable };
+  const path = join(directory, POOL_MARK_NAME);
+  const text = readIfPresent(path);
+  if (text === null) {
+    if (!mayCreate) return { ok: false, reason: unmarkedReason(directory, poolName) };
+    writeMark(directory, { format: FORMAT_VERSION, installation: installationId, pool: poolName });
     return { ok: true };
   }
-  return {
-    ok: false,
-    reason:
-      `Pool ${poolName}: ${directory} has no ${POOL_MARK_FILE}, though this pool was marked before. ` +
-      'Is its disk mounted? If its drives are lost for good, give the pool another name.',
-  };
+  const reason = mismatchReason(parseMark(text), { path, poolName, installationId });
+  return reason === null ? { ok: true } : { ok: false, reason };
 }
 
-function directoryProblem(directory: string): string | null {
+function unusableReason(directory: string, poolName: string): string | null {
   try {
-    if (!statSync(directory).isDirectory()) return `${directory} is not a directory.`;
+    if (!statSync(directory).isDirectory()) {
+      return `Pool ${poolName}: ${directory} is no directory. Configure the directory that holds the pool.`;
+    }
     accessSync(directory, constants.R_OK + constants.W_OK + constants.X_OK);
     return null;
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) {
-      return `${directory} does not exist. Mount its disk, or make the directory.`;
+      return `Pool ${poolName}: the directory ${directory} does not exist. Mount its disk, or make the directory if the pool is new.`;
     }
-    if (isSystemError(error, 'EACCES', 'EROFS')) {
-      return `${directory} cannot be written. Make the server's user its owner, or mount its disk for writing.`;
+    if (isSystemError(error, 'EACCES', 'EPERM')) {
+      return `Pool ${poolName}: the directory ${directory} is not writable. Give the user that runs Drivebay read and write access to it.`;
+    }
+    if (isSystemError(error, 'EROFS')) {
+      return `Pool ${poolName}: the file system of ${directory} is read-only. Look for disk errors in the kernel's log, and mount it writable again.`;
     }
     throw error;
   }
 }
 
-function readMark(directory: string): string | null {
+function unmarkedReason(directory: string, poolName: string): string {
+  return (
+    `Pool ${poolName}: ${directory} has no ${POOL_MARK_NAME}, though this pool was used before: its disk is probably ` +
+    'not mounted. Mount it; if the data is lost for good, restore the directory from a backup.'
+  );
+}
+
+function mismatchReason(
+  mark: PoolMark | null,
+  { path, poolName, installationId }: { path: string; poolName: string; installationId: string },
+): string | null {
+  if (mark === null) return `Pool ${poolName}: ${path} is damaged. Restore it from a backup.`;
+  if (mark.format !== FORMAT_VERSION) {
+    return `Pool ${poolName}: ${path} has format ${mark.format}, and this Drivebay knows ${FORMAT_VERSION}. Run the version of Drivebay that wrote it, or a later one.`;
+  }
+  if (mark.installation !== installationId) {
+    return `Pool ${poolName}: ${path} says that the directory belongs to installation ${mark.installation}, and this is ${installationId}. Use another directory, or start Drivebay with the data directory of that installation.`;
+  }
+  if (mark.pool !== poolName) {
+    return `Pool ${poolName}: ${path} says that the directory is pool ${mark.pool}. Correct the pool's name or its directory in the configuration.`;
+  }
+  return null;
+}
+
+function readIfPresent(path: string): string | null {
   try {
-    return readFileSync(join(directory, POOL_MARK_FILE), 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return null;
     throw error;
   }
 }
 
-function compareMark(text: string, { directory, poolName, installationId }: PoolMarkRequest): PoolMarkAnswer {
-  const mark = parseMark(text);
-  const file = join(directory, POOL_MARK_FILE);
-  const no = (what: string): PoolMarkAnswer => ({ ok: false, reason: `Pool ${poolName}: ${what}` });
-  if (mark === null) return no(`${file} is damaged. Put it back from a backup.`);
-  if (mark.version !== VERSION) return no(`${file} was made by a newer Drivebay: upgrade this one.`);
-  if (mark.installation !== installationId) {
-    return no(
-      `${directory} belongs to another installation, ${mark.installation}. Name its own directory in the ` +
-        'configuration, or use the data directory that it belongs to.',
-    );
-  }
-  if (mark.pool !== poolName) {
-    return no(`${directory} is pool ${mark.pool}. Is another disk mounted there, or was the pool renamed?`);
-  }
-  return { ok: true };
-}
-
-function parseMark(text: string): { installation: string; pool: string; version: number } | null {
+function parseMark(text: string): PoolMark | null {
   try {
-    const { installation, pool, version } = JSON.parse(text) as Record<string, unknown>;
-    const isComplete = typeof installation === 'string' && typeof pool === 'string' && typeof version === 'number';
-    return isComplete ? { installation, pool, version } : null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
+    const mark: unknown = JSON.parse(text);
+    return isMark(mark) ? mark : null;
+  } catch {
+    return null;
   }
 }
 
-/** Makes the mark, whole or not at all. */
-function writeMark({ directory, poolName, installationId }: PoolMarkRequest): void {
-  const file = join(directory, POOL_MARK_FILE);
-  const mark = { installation: installationId, pool: poolName, version: VERSION };
-  writeFileSync(`${file}.new`, `${JSON.stringify(mark, null, 2)}\n`, { flush: true });
-  renameSync(`${file}.new`, file);
-  const fd = openSync(directory, 'r');
+function isMark(value: unknown): value is PoolMark {
+  if (typeof value !== 'object' || value === null) return false;
+  if (!('format' in value && 'installation' in value && 'pool' in value)) return false;
+  const { format, installation, pool } = value;
+  return typeof format === 'number' && typeof installation === 'string' && typeof pool === 'string';
+}
+
+function writeMark(directory: string, mark: PoolMark): void {
+  const path = join(directory, POOL_MARK_NAME);
+  const draft = `${path}.new`;
+  writeFileSync(draft, `${JSON.stringify(mark, null, 2)}\n`);
+  const fd = openSync(draft, 'r');
   try {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
+  renameSync(draft, path);
+  syncDirectory(directory);
 }

@@ -1,57 +1,78 @@
 import koffi from 'koffi';
-import { isSystemError, systemError } from '../system-error.ts';
+import { getSystemErrorName } from 'node:util';
+import { systemError } from '../system-error.ts';
 
-// The system calls on files that Node lacks. Numbers are those of Linux, from fallocate(2), lseek(2) and ioctl_ficlone(2).
+/** The few system calls of Linux that Node lacks. Each throws an error with the operating system's `code`. */
+export interface FileSyscalls {
+  /** Claims space for the range; reads and the file's size do not change. */
+  allocate(fd: number, range: { offsetBytes: number; lengthBytes: number }): void;
+  /** Gives the range's space back; it reads as zeros, the size does not change. */
+  punchHole(fd: number, range: { offsetBytes: number; lengthBytes: number }): void;
+  /** Where data begins at or after the offset; null when there is none up to the end of the file. */
+  seekData(fd: number, offsetBytes: number): number | null;
+  /** Where the next hole begins at or after the offset, the end of the file being one; null at or past the end. */
+  seekHole(fd: number, offsetBytes: number): number | null;
+  /** Makes the target's beginning the whole source by sharing its blocks. */
+  cloneFile(targetFd: number, sourceFd: number): void;
+  /** The same for the first bytes of the source only; a multiple of the file system's block size. */
+  cloneStart(targetFd: number, sourceFd: number, lengthBytes: number): void;
+}
 
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
+// From linux/falloc.h, linux/fs.h and unistd.h.
+const FALLOC_FL_KEEP_SIZE = 0x01;
+const FALLOC_FL_PUNCH_HOLE = 0x02;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FICLONE = 0x40049409;
+const FICLONERANGE = 0x4020940d;
 
-const library = koffi.load(null);
-const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
-const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)');
-const ioctl = library.func('int ioctl(int fd, unsigned long request, int argument)');
+/** Binds the calls of the C library of this process, whose offsets are of 64 bits on the 64-bit systems that Node runs on. */
+export function loadFileSyscalls(): FileSyscalls {
+  const lib = koffi.load(null);
+  const fallocate: Call = lib.func('int fallocate(int, int, int64_t, int64_t)');
+  const lseek: Call = lib.func('int64_t lseek(int, int64_t, int)');
+  const ioctlNumber: Call = lib.func('int ioctl(int, unsigned long, int64_t)');
+  const ioctlPointer: Call = lib.func('int ioctl(int, unsigned long, void *)');
 
-const CODES = new Map(Object.entries(koffi.os.errno).map(([code, errno]) => [errno, code]));
+  function seek(fd: number, offsetBytes: number, whence: number): number | null {
+    const found = lseek(fd, offsetBytes, whence);
+    if (found >= 0) return found;
+    const code = lastErrorCode();
+    if (code === 'ENXIO') return null;
+    throw systemError(code, 'lseek');
+  }
 
-function lastError(syscall: string): Error {
-  return systemError(CODES.get(koffi.errno()) ?? 'EIO', syscall);
+  return {
+    allocate(fd, { offsetBytes, lengthBytes }) {
+      retried('fallocate', () => fallocate(fd, FALLOC_FL_KEEP_SIZE, offsetBytes, lengthBytes));
+    },
+    punchHole(fd, { offsetBytes, lengthBytes }) {
+      const mode = FALLOC_FL_KEEP_SIZE + FALLOC_FL_PUNCH_HOLE;
+      retried('fallocate', () => fallocate(fd, mode, offsetBytes, lengthBytes));
+    },
+    seekData: (fd, offsetBytes) => seek(fd, offsetBytes, SEEK_DATA),
+    seekHole: (fd, offsetBytes) => seek(fd, offsetBytes, SEEK_HOLE),
+    cloneFile(targetFd, sourceFd) {
+      retried('ioctl', () => ioctlNumber(targetFd, FICLONE, sourceFd));
+    },
+    cloneStart(targetFd, sourceFd, lengthBytes) {
+      // struct file_clone_range: source file, source offset, length, target offset.
+      const range = new BigInt64Array([BigInt(sourceFd), 0n, BigInt(lengthBytes), 0n]);
+      retried('ioctl', () => ioctlPointer(targetFd, FICLONERANGE, range));
+    },
+  };
 }
 
-/** Claims the space of a range without changing what it reads as. Throws ENOSPC, or EOPNOTSUPP where it is not known. */
-export function allocateRange(fd: number, offsetBytes: number, lengthBytes: number): void {
-  if (fallocate(fd, FALLOC_FL_KEEP_SIZE, offsetBytes, lengthBytes) !== 0) throw lastError('fallocate');
+type Call = (...args: readonly unknown[]) => number;
+
+/** Calls again when a signal came between, which says nothing about the file. */
+function retried(syscall: string, call: () => number): void {
+  while (call() < 0) {
+    const code = lastErrorCode();
+    if (code !== 'EINTR') throw systemError(code, syscall);
+  }
 }
 
-/** Makes a range a hole. Throws EOPNOTSUPP where the file system has none. */
-export function punchHole(fd: number, offsetBytes: number, lengthBytes: number): void {
-  const mode = FALLOC_FL_KEEP_SIZE + FALLOC_FL_PUNCH_HOLE;
-  if (fallocate(fd, mode, offsetBytes, lengthBytes) !== 0) throw lastError('fallocate');
-}
-
-/** The first byte of data at or after the offset; null when only a hole is left. */
-export function seekData(fd: number, offsetBytes: number): number | null {
-  const found = Number(lseek(fd, offsetBytes, SEEK_DATA));
-  if (found >= 0) return found;
-  const error = lastError('lseek');
-  if (isSystemError(error, 'ENXIO')) return null;
-  if (isSystemError(error, 'EINVAL')) return offsetBytes;
-  throw error;
-}
-
-/** The first byte of a hole at or after the offset, which lies in data; the end of the file counts as one. */
-export function seekHole(fd: number, offsetBytes: number): number {
-  const found = Number(lseek(fd, offsetBytes, SEEK_HOLE));
-  if (found < 0) throw lastError('lseek');
-  return found;
-}
-
-/** Makes the target share all blocks of the source; false where these two files cannot. */
-export function shareBlocks(targetFd: number, sourceFd: number): boolean {
-  if (ioctl(targetFd, FICLONE, sourceFd) === 0) return true;
-  const error = lastError('ioctl');
-  if (isSystemError(error, 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOTTY', 'ETXTBSY')) return false;
-  throw error;
+function lastErrorCode(): string {
+  return getSystemErrorName(-koffi.errno());
 }
