@@ -2,8 +2,10 @@ import type { Kysely } from 'kysely';
 import type { Usage } from '../../core/user.ts';
 import type { DriveReader } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
+import { createKeyReader } from './drive-keys.ts';
 import { selectListed } from './drive-list.ts';
 import { DRIVE_COLUMNS, toDrive } from './drive-rows.ts';
+import { createIdempotencyReader } from './idempotency-keys.ts';
 import { prepareQuery } from './prepared-query.ts';
 
 /** The queries on drives that run on every request, compiled for one kind of database. */
@@ -23,6 +25,8 @@ export function prepareDriveQueries(db: Kysely<Schema>) {
 
 export function createDriveReader(db: Kysely<Schema>, queries: DriveQueries): DriveReader {
   return {
+    ...createKeyReader(db),
+    ...createIdempotencyReader(db),
     async find(driveId) {
       const { rows } = await queries.find(db, { driveId });
       return rows[0] === undefined ? null : toDrive(rows[0]);
@@ -30,25 +34,6 @@ export function createDriveReader(db: Kysely<Schema>, queries: DriveQueries): Dr
     async list(query) {
       const rows = await selectListed(db, query).execute();
       return rows.map(toDrive);
-    },
-    async findKeys(driveId) {
-      const row = await db
-        .selectFrom('drive_keys')
-        .select(['master_key_id', 'volume_key', 'passphrase'])
-        .where('drive_id', '=', driveId)
-        .executeTakeFirst();
-      if (row === undefined) return null;
-      return { masterKeyId: row.master_key_id, volumeKey: row.volume_key, passphrase: row.passphrase };
-    },
-    async findIdempotent({ userId, idempotencyKey, nowMs }) {
-      const row = await db
-        .selectFrom('idempotency_keys')
-        .select(['drive_id', 'body_hash'])
-        .where('user_id', '=', userId)
-        .where('idempotency_key', '=', idempotencyKey)
-        .where('expires_at_ms', '>', nowMs)
-        .executeTakeFirst();
-      return row === undefined ? null : { driveId: row.drive_id, bodyHash: row.body_hash };
     },
     async usageByPool() {
       const rows = await db

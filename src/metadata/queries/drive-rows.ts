@@ -32,8 +32,8 @@ function counter<Name extends string>(name: Name) {
 
 export type DriveRow = Selectable<Schema['drives']> & Selectable<Schema['drive_counters']>;
 
-/** A drive's row without what never changes after its making. */
-type DriveChange = Omit<Selectable<Schema['drives']>, 'drive_id' | 'user_id' | 'created_at_ms'>;
+/** A drive's row without what never changes. */
+export type DriveChange = Omit<Selectable<Schema['drives']>, 'drive_id' | 'user_id' | 'created_at_ms'>;
 
 export function toDrive(row: DriveRow): Drive {
   return {

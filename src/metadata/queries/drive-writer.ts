@@ -1,135 +1,140 @@
-import type { Kysely, Selectable } from 'kysely';
+import type { Kysely } from 'kysely';
 import type { Drive, DriveState } from '../../core/drive.ts';
-import { driveMissing, DriveError } from '../../core/errors.ts';
-import type { DriveWriter, WrappedKeys } from '../metadata-store.ts';
+import { driveMissing } from '../../core/errors.ts';
+import type { Usage } from '../../core/user.ts';
+import type { DriveWriter } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
+import { createKeyWriter, insertKeys } from './drive-keys.ts';
 import { toDriveChange } from './drive-rows.ts';
+import type { DriveChange } from './drive-rows.ts';
+import { createIdempotencyWriter } from './idempotency-keys.ts';
+import { prepareQuery } from './prepared-query.ts';
 
-type OwnedRow = Pick<Selectable<Schema['drives']>, 'user_id' | 'size_bytes' | 'state' | 'readers' | 'tags'>;
+/** The queries that every create and destroy takes, compiled for one kind of database. */
+export type DriveChangeQueries = ReturnType<typeof prepareDriveChangeQueries>;
+
+type InsertedDrive = DriveChange & { drive_id: string; user_id: string; created_at_ms: number };
+
+export function prepareDriveChangeQueries(db: Kysely<Schema>) {
+  return {
+    // Each column by its name: whatever else the parameters have would have no place in the compiled query.
+    insert: prepareQuery((row: InsertedDrive) =>
+      db.insertInto('drives').values({
+        drive_id: row.drive_id,
+        user_id: row.user_id,
+        ...changedColumns(row),
+        created_at_ms: row.created_at_ms,
+      }),
+    ),
+    insertCounters: prepareQuery((row: Schema['drive_counters']) =>
+      db.insertInto('drive_counters').values({
+        drive_id: row.drive_id,
+        read_bytes: row.read_bytes,
+        read_requests: row.read_requests,
+        write_bytes: row.write_bytes,
+        write_requests: row.write_requests,
+      }),
+    ),
+    update: prepareQuery((row: DriveChange & { drive_id: string }) =>
+      db.updateTable('drives').set(changedColumns(row)).where('drive_id', '=', row.drive_id),
+    ),
+    findBefore: prepareQuery(({ driveId }: { driveId: string }) =>
+      db
+        .selectFrom('drives')
+        .select(['user_id', 'size_bytes', 'state', 'readers', 'tags'])
+        .where('drive_id', '=', driveId),
+    ),
+    addUsage: prepareQuery((more: Usage & { userId: string }) =>
+      db
+        .updateTable('user_usage')
+        .set((eb) => ({
+          drives: eb('drives', '+', more.drives),
+          size_bytes: eb('size_bytes', '+', more.sizeBytes),
+        }))
+        .where('user_id', '=', more.userId),
+    ),
+  };
+}
 
 /** @param onKeysForgotten is called when wrapped keys were overwritten or deleted, of which no copy may remain */
-export function createDriveWriter(db: Kysely<Schema>, onKeysForgotten: () => void): DriveWriter {
+export function createDriveWriter(
+  db: Kysely<Schema>,
+  queries: DriveChangeQueries,
+  onKeysForgotten: () => void,
+): DriveWriter {
+  const keyWriter = createKeyWriter(db, onKeysForgotten);
+
+  async function addUsage(userId: string, after: Usage, before: Usage): Promise<void> {
+    const drives = after.drives - before.drives;
+    const sizeBytes = after.sizeBytes - before.sizeBytes;
+    if (drives !== 0 || sizeBytes !== 0) await queries.addUsage(db, { userId, drives, sizeBytes });
+  }
+
   return {
+    ...keyWriter,
+    ...createIdempotencyWriter(db),
     async insert(drive, keys) {
-      const row = { ...toDriveChange(drive), drive_id: drive.driveId, user_id: drive.userId };
-      await db
-        .insertInto('drives')
-        .values({ ...row, created_at_ms: drive.createdAtMs })
-        .execute();
-      await insertCounters(db, drive);
+      const { driveId, userId, createdAtMs } = drive;
+      const row = { ...toDriveChange(drive), drive_id: driveId, user_id: userId, created_at_ms: createdAtMs };
+      await queries.insert(db, row);
+      await queries.insertCounters(db, toCounterRow(drive));
       await insertReaders(db, drive);
       await insertTags(db, drive);
-      if (keys !== null) await db.insertInto('drive_keys').values(toKeyRow(drive.driveId, keys)).execute();
-      await addUsage(db, drive.userId, owned(drive.state, drive.sizeBytes), NOTHING);
+      if (keys !== null) await insertKeys(db, driveId, keys);
+      await addUsage(userId, countedUsage(drive.state, drive.sizeBytes), NOTHING);
     },
     async update(drive) {
-      const before = await findOwned(db, drive.driveId);
-      if (before === null) throw driveMissing(drive.driveId);
+      const { driveId } = drive;
+      const before = (await queries.findBefore(db, { driveId })).rows[0];
+      if (before === undefined) throw driveMissing(driveId);
       const change = toDriveChange(drive);
-      await db.updateTable('drives').set(change).where('drive_id', '=', drive.driveId).execute();
+      await queries.update(db, { ...change, drive_id: driveId });
       if (change.readers !== before.readers) await replaceReaders(db, drive);
       if (change.tags !== before.tags) await replaceTags(db, { ...drive, userId: before.user_id });
-      const after = owned(drive.state, drive.sizeBytes);
-      await addUsage(db, before.user_id, after, owned(before.state, before.size_bytes));
+      const after = countedUsage(drive.state, drive.sizeBytes);
+      await addUsage(before.user_id, after, countedUsage(before.state, before.size_bytes));
     },
     async remove(driveId) {
-      const before = await findOwned(db, driveId);
-      if (before === null) return;
-      await updateKeys(db, { driveId, keys: null, onKeysForgotten });
+      const before = (await queries.findBefore(db, { driveId })).rows[0];
+      if (before === undefined) return;
+      await keyWriter.updateKeys(driveId, null);
       await db.deleteFrom('drives').where('drive_id', '=', driveId).execute();
-      await addUsage(db, before.user_id, NOTHING, owned(before.state, before.size_bytes));
-    },
-    updateKeys: (driveId, keys) => updateKeys(db, { driveId, keys, onKeysForgotten }),
-    async listKeysNotUnder(masterKeyId, { after, limit }) {
-      const rows = await db
-        .selectFrom('drive_keys')
-        .select(['drive_id', 'master_key_id', 'volume_key', 'passphrase'])
-        .where('master_key_id', '<>', masterKeyId)
-        .where('drive_id', '>', after ?? '')
-        .orderBy('drive_id')
-        .limit(limit)
-        .execute();
-      return rows.map((row) => ({
-        driveId: row.drive_id,
-        keys: { masterKeyId: row.master_key_id, volumeKey: row.volume_key, passphrase: row.passphrase },
-      }));
-    },
-    async insertIdempotent({ userId, idempotencyKey, bodyHash, driveId, expiresAtMs }) {
-      const { numInsertedOrUpdatedRows } = await db
-        .insertInto('idempotency_keys')
-        .values({
-          user_id: userId,
-          idempotency_key: idempotencyKey,
-          body_hash: bodyHash,
-          drive_id: driveId,
-          expires_at_ms: expiresAtMs,
-        })
-        .onConflict((conflict) => conflict.columns(['user_id', 'idempotency_key']).doNothing())
-        .executeTakeFirstOrThrow();
-      if (numInsertedOrUpdatedRows === 0n) {
-        throw new DriveError('busy', `Idempotency-Key ${idempotencyKey} is in use.`, { user: userId });
-      }
-    },
-    async removeExpiredIdempotent(nowMs) {
-      const expired = db.deleteFrom('idempotency_keys').where('expires_at_ms', '<=', nowMs);
-      return Number((await expired.executeTakeFirstOrThrow()).numDeletedRows);
+      await addUsage(before.user_id, NOTHING, countedUsage(before.state, before.size_bytes));
     },
   };
 }
 
-async function updateKeys(
-  db: Kysely<Schema>,
-  change: { driveId: string; keys: WrappedKeys | null; onKeysForgotten: () => void },
-): Promise<void> {
-  const { driveId, keys, onKeysForgotten } = change;
-  const forgotten = db.deleteFrom('drive_keys').where('drive_id', '=', driveId);
-  if ((await forgotten.executeTakeFirstOrThrow()).numDeletedRows > 0n) onKeysForgotten();
-  if (keys !== null) await db.insertInto('drive_keys').values(toKeyRow(driveId, keys)).execute();
-}
+const NOTHING: Usage = { drives: 0, sizeBytes: 0 };
 
-interface Owned {
-  readonly drives: number;
-  readonly sizeBytes: number;
-}
-
-const NOTHING: Owned = { drives: 0, sizeBytes: 0 };
-
-/** What a drive in this state counts for in its owner's usage: nothing once it is being destroyed. */
-function owned(state: DriveState, sizeBytes: number): Owned {
+/** What a drive counts for in its owner's usage: nothing once it is being destroyed. */
+function countedUsage(state: DriveState, sizeBytes: number): Usage {
   return state === 'destroying' ? NOTHING : { drives: 1, sizeBytes };
 }
 
-async function addUsage(db: Kysely<Schema>, userId: string, after: Owned, before: Owned): Promise<void> {
-  const drives = after.drives - before.drives;
-  const sizeBytes = after.sizeBytes - before.sizeBytes;
-  if (drives === 0 && sizeBytes === 0) return;
-  await db
-    .updateTable('user_usage')
-    .set((eb) => ({ drives: eb('drives', '+', drives), size_bytes: eb('size_bytes', '+', sizeBytes) }))
-    .where('user_id', '=', userId)
-    .execute();
+function changedColumns(row: DriveChange): DriveChange {
+  return {
+    name: row.name,
+    size_bytes: row.size_bytes,
+    claim_type: row.claim_type,
+    cipher: row.cipher,
+    tier: row.tier,
+    pool_name: row.pool_name,
+    state: row.state,
+    readers: row.readers,
+    tags: row.tags,
+    attributes: row.attributes,
+    imaging_error: row.imaging_error,
+  };
 }
 
-async function findOwned(db: Kysely<Schema>, driveId: string): Promise<OwnedRow | null> {
-  const row = await db
-    .selectFrom('drives')
-    .select(['user_id', 'size_bytes', 'state', 'readers', 'tags'])
-    .where('drive_id', '=', driveId)
-    .executeTakeFirst();
-  return row ?? null;
-}
-
-async function insertCounters(db: Kysely<Schema>, { driveId, counters }: Drive): Promise<void> {
-  await db
-    .insertInto('drive_counters')
-    .values({
-      drive_id: driveId,
-      read_bytes: counters.readBytes,
-      read_requests: counters.readRequests,
-      write_bytes: counters.writeBytes,
-      write_requests: counters.writeRequests,
-    })
-    .execute();
+function toCounterRow({ driveId, counters }: Drive): Schema['drive_counters'] {
+  return {
+    drive_id: driveId,
+    read_bytes: counters.readBytes,
+    read_requests: counters.readRequests,
+    write_bytes: counters.writeBytes,
+    write_requests: counters.writeRequests,
+  };
 }
 
 async function replaceReaders(db: Kysely<Schema>, drive: Drive): Promise<void> {
@@ -152,13 +157,4 @@ async function insertTags(db: Kysely<Schema>, { driveId, userId, tags }: Drive):
   if (tags.length === 0) return;
   const rows = [...new Set(tags)].map((tag) => ({ drive_id: driveId, user_id: userId, tag }));
   await db.insertInto('drive_tags').values(rows).execute();
-}
-
-function toKeyRow(driveId: string, keys: WrappedKeys): Selectable<Schema['drive_keys']> {
-  return {
-    drive_id: driveId,
-    master_key_id: keys.masterKeyId,
-    volume_key: keys.volumeKey,
-    passphrase: keys.passphrase,
-  };
 }

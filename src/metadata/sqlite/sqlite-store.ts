@@ -3,8 +3,9 @@ import { listMigrations, migrate } from '../migrations/migrations.ts';
 import type { MetadataStore, MetadataTransaction } from '../metadata-store.ts';
 import { addCounters, prepareCounterQueries } from '../queries/drive-counters.ts';
 import { createDriveReader, prepareDriveQueries } from '../queries/drive-reader.ts';
-import { createDriveWriter } from '../queries/drive-writer.ts';
-import { createImagingReader, createImagingWriter, prepareImagingQueries } from '../queries/imaging.ts';
+import { createDriveWriter, prepareDriveChangeQueries } from '../queries/drive-writer.ts';
+import { createImagingReader, prepareImagingQueries } from '../queries/imaging-reader.ts';
+import { createImagingWriter } from '../queries/imaging-writer.ts';
 import { createSettingStore } from '../queries/settings.ts';
 import { createUserReader, createUserWriter, prepareUserQueries } from '../queries/users.ts';
 import type { Schema } from '../schema.ts';
@@ -47,6 +48,7 @@ export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): M
   const queries = {
     users: prepareUserQueries(readerDb),
     drives: prepareDriveQueries(readerDb),
+    driveChanges: prepareDriveChangeQueries(readerDb),
     counters: prepareCounterQueries(readerDb),
     imaging: prepareImagingQueries(readerDb),
   };
@@ -64,7 +66,7 @@ export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): M
     const readers = createReaders(db);
     return {
       users: { ...readers.users, ...createUserWriter(db) },
-      drives: { ...readers.drives, ...createDriveWriter(db, eraseDeleted) },
+      drives: { ...readers.drives, ...createDriveWriter(db, queries.driveChanges, eraseDeleted) },
       imaging: { ...readers.imaging, ...createImagingWriter(db) },
       settings: createSettingStore(db),
     };
