@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs';
+import { join, sep } from 'node:path';
 import type { Logger } from 'pino';
 import { volumePath } from './blockdev/file/volume-path.ts';
 import type { Config } from './config/config.ts';
@@ -46,6 +48,7 @@ export async function openPools(options: {
     return { ...pool, spec: { kind: 'file', name, directory } };
   });
   const { memory } = arena;
+  await makeOwnPools(config, metadata);
   return await openThreadPools({
     configs,
     startThreads: ({ spec: pool }) =>
@@ -68,6 +71,17 @@ export async function openPools(options: {
     volumeLocation: ({ directory }, driveId) => volumePath(directory, driveId),
     now: systemClock.monotonicMs,
   });
+}
+
+/**
+ * Makes the directories of pools that lie in the data directory, before they are used for the first time. Elsewhere a
+ * directory that is missing may be a disk that is not mounted, so the operator makes those.
+ */
+async function makeOwnPools(config: Config, metadata: MetadataStore): Promise<void> {
+  for (const { name, directory } of config.pools) {
+    const isOwn = directory.startsWith(join(config.dataDirectory, sep));
+    if (isOwn && (await mayMarkPool(metadata, name))) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
 }
 
 /** Makes the runner of the imaging queue. */

@@ -1,7 +1,7 @@
-import type { BlockDevice } from '../blockdev/block-device.ts';
 import { createFilePool } from '../blockdev/file/file-pool.ts';
 import { checkPoolMark } from '../blockdev/file/pool-mark.ts';
-import { createVolume, fillHoles, openVolume } from '../blockdev/luks-volume.ts';
+import { createVolume, fillHoles, openVolume, resizeVolume } from '../blockdev/luks-volume.ts';
+import type { Volume } from '../blockdev/luks-volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
@@ -17,7 +17,7 @@ interface Thread {
   readonly setup: DataThreadSetup;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
-  readonly devices: Map<string, BlockDevice>;
+  readonly devices: Map<string, Volume>;
 }
 
 /** Makes the function that does every operation of a data thread. */
@@ -48,8 +48,6 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
       return await open(thread, request.spec);
     case 'close':
       return await close(thread, request.driveId);
-    case 'fillHoles':
-      return await fillHoles(pool, request.spec, { engine: thread.engine, range: request.range });
     case 'sha256':
       return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
     default:
@@ -58,7 +56,10 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
 }
 
 /** The operations that need the volume to be open. */
-type DeviceRequest = Extract<OperationRequest, { op: 'read' | 'write' | 'flush' | 'resize' | 'map' }>;
+type DeviceRequest = Extract<
+  OperationRequest,
+  { op: 'read' | 'write' | 'flush' | 'resize' | 'map' | 'fillHoles' }
+>;
 
 async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<unknown> {
   const device = thread.devices.get(request.driveId);
@@ -75,9 +76,11 @@ async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<
     case 'flush':
       return await device.flush();
     case 'resize':
-      return await device.resize(request.sizeBytes);
+      return await resizeVolume(device, request.sizeBytes);
     case 'map':
       return await mapBlocks(device, request);
+    case 'fillHoles':
+      return await fillHoles(device, request.range);
   }
 }
 

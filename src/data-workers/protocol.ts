@@ -47,7 +47,7 @@ export interface Operations {
   map: { request: { driveId: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
   sha256: { request: { segments: readonly Segment[] }; result: Uint8Array };
   /** Answers the bytes written. */
-  fillHoles: { request: { spec: VolumeSpec; range: Range }; result: number };
+  fillHoles: { request: { driveId: string; range: Range }; result: number };
   /** The volumes in the pool. */
   list: { request: Record<never, never>; result: readonly string[] };
 }

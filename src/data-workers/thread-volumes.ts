@@ -120,9 +120,9 @@ export function createThreadVolumes(options: ThreadVolumesOptions): Volumes {
         const lengthBytes = Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes);
         const done = await pools.admit(spec.poolName, lengthBytes);
         const range = { offsetBytes, lengthBytes };
-        writtenBytes += await onVolume(spec, (thread) => thread.call('fillHoles', { spec, range })).finally(
-          () => done(0),
-        );
+        writtenBytes += await onVolume(spec, (thread) =>
+          thread.call('fillHoles', { driveId: spec.driveId, range }),
+        ).finally(() => done(0));
       }
       if (writtenBytes > 0) await flush(spec);
       return writtenBytes;

@@ -78,6 +78,13 @@ describe('paths on the wire', () => {
     expect((await client.closed()).text).toMatch(/^HTTP\/1.1 40[04] /);
   });
 
+  test('an expectation that nobody knows is passed over', async () => {
+    await using harness = await listeningHarness();
+    using client = rawClient(harness.address);
+    client.send(head('GET /drives/list', { Expect: 'miracles', Connection: 'close' }));
+    expect((await client.closed()).text).toMatch(/^HTTP\/1.1 200 /);
+  });
+
   test('a chunked body is taken by every command but write, up to the same limit', async () => {
     await using harness = await listeningHarness();
     const chunked = async (bytes: number): Promise<string> => {
@@ -135,6 +142,21 @@ describe('closing', () => {
     expect(text).toMatch(/^HTTP\/1.1 200 [^]*Connection: close/);
     await closing;
     await expect(fetch(`${harness.address.url}/healthz`)).rejects.toThrow('fetch failed');
+  });
+
+  test('answers a request that was half sent, says that it is not ready, and ends the connection', async () => {
+    const harness = await listeningHarness();
+    using client = rawClient(harness.address);
+    client.send(head('GET /drives/list'));
+    await client.until('HTTP/1.1 200');
+    client.send('GET /readyz HTTP/1.1\r\nHost:');
+    const arrived = new Promise((resolve) => setTimeout(resolve, 100));
+    await arrived;
+    const closing = harness.server.close();
+    client.send(' x\r\n\r\n');
+    const { text } = await client.closed();
+    expect(text.split('HTTP/1.1')[2]).toMatch(/^ 503 [^]*Connection: close[^]*shutting down/);
+    await closing;
   });
 
   test('does not wait for ever', async () => {

@@ -2,137 +2,25 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, expect, test, vi } from 'vitest';
 import { DriveError } from '../core/errors.ts';
 import { MIB } from '../core/sizes.ts';
-import { createArena } from '../data-workers/arena.ts';
-import type { PoolStatus } from '../data-workers/volume.ts';
-import { createImagingOperations, THREAD_BUFFER_BYTES } from './imaging-operations.ts';
-import type { ImagingOperation, ImagingOperations, ImagingRequest } from './imaging-protocol.ts';
-import { createImagingRunner, IMAGING_LIMITS } from './imaging-runner.ts';
-import type { ImagingLimits, ImagingRunner, ImagingRunnerOptions } from './imaging-runner.ts';
-import type { Admission, ImagingThreadClient } from './imaging-thread-client.ts';
-import { createScratchDrive, fillScratch } from './scratch-drive.ts';
-import type { ScratchDrive } from './scratch-drive.ts';
-import { createScratchQueue } from './scratch-queue.ts';
-import type { ScratchQueue } from './scratch-queue.ts';
+import type { ImagingRequest } from './imaging-protocol.ts';
+import { createBench, createGate, fillNoise, QUICK_LIMITS, ROOM, untilEmpty } from './scratch-bench.ts';
+import type { Bench } from './scratch-bench.ts';
+import { fillScratch } from './scratch-drive.ts';
 
-const ROOM = { isActive: true, room: { totalBytes: 0, freeBytes: 0 } } as const;
-const QUICK: Partial<ImagingLimits> = { progressMs: 5, checkpointMs: 5, pollMs: 20, idleMs: 1, stopMs: 500 };
-
-/** A runner over drives in memory, whose threads are this one. */
-interface Bench {
-  readonly queue: ScratchQueue;
-  readonly drives: Map<string, ScratchDrive>;
-  readonly statuses: Map<string, PoolStatus>;
-  readonly failures: unknown[];
-  /** Called before each operation of a thread. */
-  onOperation: (request: ImagingRequest) => Promise<void> | void;
-  add(driveId: string, sizeBytes: number, poolName?: string): ScratchDrive;
-  runner(changes?: Partial<ImagingRunnerOptions>): ImagingRunner;
-}
-
-const runners: ImagingRunner[] = [];
+const benches: Bench[] = [];
 afterEach(async () => {
-  await Promise.all(runners.splice(0).map((runner) => runner.stop()));
+  const runners = benches.splice(0).flatMap((bench) => bench.runners);
+  await Promise.all(runners.map((runner) => runner.stop()));
 });
 
-function createBench(): Bench {
-  const queue = createScratchQueue();
-  const drives = new Map<string, ScratchDrive>();
-  const arena = createArena(64 * MIB);
-  const failures: unknown[] = [];
-  const statuses = new Map<string, PoolStatus>();
-  const bench: Bench = {
-    queue,
-    drives,
-    statuses,
-    failures,
-    onOperation: () => {},
-    add(driveId, sizeBytes, poolName = 'default') {
-      const drive = createScratchDrive(driveId, sizeBytes);
-      drives.set(driveId, drive);
-      queue.addDrive(driveId, sizeBytes, poolName);
-      return drive;
-    },
-    runner(changes = {}) {
-      const runner = createImagingRunner({
-        metadata: queue,
-        specOf: ({ driveId, poolName, sizeBytes }) => {
-          const volumeKey = new Uint8Array(64);
-          return Promise.resolve({ driveId, poolName, sizeBytes, volumeKey, lock: new SharedArrayBuffer(8) });
-        },
-        pools: {
-          statusOf: (poolName) => statuses.get(poolName) ?? ROOM,
-          admit: () => Promise.resolve(() => {}),
-          refresh: () => Promise.resolve(),
-        },
-        startThread: () => startInThisThread(bench, arena),
-        beforeStart: () => Promise.resolve(),
-        nodeId: 'node',
-        now: () => Date.now(),
-        reportFailure: (error) => failures.push(error),
-        limits: { ...IMAGING_LIMITS, ...QUICK },
-        ...changes,
-      });
-      runners.push(runner);
-      return runner;
-    },
-  };
+function startBench(): Bench {
+  const bench = createBench();
+  benches.push(bench);
   return bench;
 }
 
-function startInThisThread(bench: Bench, arena: ReturnType<typeof createArena>): ImagingThreadClient {
-  let admission: Admission = () => Promise.resolve();
-  const buffers = arena.reserve(THREAD_BUFFER_BYTES);
-  const perform = createImagingOperations({
-    opener: {
-      open: async ({ driveId }) => {
-        const drive = bench.drives.get(driveId);
-        if (drive === undefined) throw Object.assign(new Error('There is none.'), { code: 'ENOENT' });
-        return drive.device;
-      },
-      clone: () => Promise.resolve(false),
-    },
-    memory: arena.memory,
-    buffers,
-    compressJobs: 2,
-    admit: (lengthBytes) => admission(lengthBytes),
-  });
-  let last: Promise<unknown> = Promise.resolve();
-  return {
-    isAlive: true,
-    async call<Name extends ImagingOperation>(op: Name, request: ImagingOperations[Name]['request']) {
-      const result = last.then(async () => {
-        const whole = { op, ...request } as ImagingRequest;
-        await bench.onOperation(whole);
-        return await perform(whole);
-      });
-      last = result.catch(() => {});
-      return (await result) as ImagingOperations[Name]['result'];
-    },
-    admitWith: (next) => {
-      admission = next;
-    },
-    stop: () => Promise.resolve(arena.unreserve(buffers)),
-  };
-}
-
-async function fillNoise(drive: ScratchDrive, lengthBytes: number): Promise<void> {
-  const bytes = Buffer.alloc(lengthBytes);
-  for (let at = 0; at < lengthBytes; at += 512) bytes.writeUInt32LE(at + 1, at);
-  await fillScratch(drive, 0, bytes);
-}
-
-async function untilEmpty(queue: ScratchQueue): Promise<void> {
-  await vi.waitFor(() => expect(queue.jobs).toEqual([]), { timeout: 10_000, interval: 5 });
-}
-
-/** A promise and what resolves it. */
-function createGate(): { open: () => void; opened: Promise<void> } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  return { open: resolve, opened: promise };
-}
-
 test('a queued copy is done, and what the target held before is gone', async () => {
-  const bench = createBench();
+  const bench = startBench();
   const source = bench.add('source', 100 * MIB);
   const target = bench.add('target', 120 * MIB);
   await fillNoise(source, 80 * MIB);
@@ -147,10 +35,10 @@ test('a queued copy is done, and what the target held before is gone', async () 
 });
 
 test('a job that is added while the runner sleeps is taken up when it is woken', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillNoise(bench.add('source', MIB), MIB);
   const target = bench.add('target', MIB);
-  const limits = { ...IMAGING_LIMITS, ...QUICK, pollMs: 3_600_000 };
+  const limits = { ...QUICK_LIMITS, pollMs: 3_600_000 };
   const runner = bench.runner({ limits });
   await runner.start();
   bench.queue.addJob({ source: 'source', target: 'target', conversion: 'gzip' });
@@ -160,7 +48,7 @@ test('a job that is added while the runner sleeps is taken up when it is woken',
 });
 
 test('a failure leaves its sentence with the target and no job', async () => {
-  const bench = createBench();
+  const bench = startBench();
   bench.add('source', MIB);
   bench.add('target', MIB);
   bench.queue.addJob({ source: 'source', target: 'target', conversion: 'gunzip' });
@@ -172,7 +60,7 @@ test('a failure leaves its sentence with the target and no job', async () => {
 });
 
 test('an error of the disk is told in words, and its cause goes to the log', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillNoise(bench.add('source', MIB), MIB);
   bench.add('target', MIB).failAfterWrites = 0;
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -185,7 +73,7 @@ test('an error of the disk is told in words, and its cause goes to the log', asy
 });
 
 test('a flush that fails once fails the copy, though a second flush would succeed', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
   bench.add('target', 200 * MIB);
   const copied = createGate();
@@ -206,7 +94,7 @@ test('a flush that fails once fails the copy, though a second flush would succee
 });
 
 test('no room in the pool fails the job with what admission says', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillNoise(bench.add('source', MIB), MIB);
   bench.add('target', MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -219,7 +107,7 @@ test('no room in the pool fails the job with what admission says', async () => {
 });
 
 test('a stopped copy continues at its checkpoint and does not empty the target again', async () => {
-  const bench = createBench();
+  const bench = startBench();
   const source = bench.add('source', 320 * MIB);
   await fillNoise(source, 320 * MIB);
   const target = bench.add('target', 320 * MIB);
@@ -254,7 +142,7 @@ test('a stopped copy continues at its checkpoint and does not empty the target a
 });
 
 test('a conversion that was under way begins again from an empty target', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillScratch(bench.add('source', MIB), 0, gzipSync('new'));
   const target = bench.add('target', MIB);
   await fillScratch(target, MIB / 2, Buffer.from('half done'));
@@ -271,7 +159,7 @@ test('a conversion that was under way begins again from an empty target', async 
 });
 
 test('what another node works on is left alone until its lease has run out', async () => {
-  const bench = createBench();
+  const bench = startBench();
   bench.add('source', MIB);
   bench.add('theirs', MIB);
   bench.add('dead', MIB);
@@ -284,7 +172,7 @@ test('what another node works on is left alone until its lease has run out', asy
 });
 
 test('a job whose lease is lost stops writing, and leaves the job to its new owner', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
   const target = bench.add('target', 200 * MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -311,7 +199,7 @@ test('a job whose lease is lost stops writing, and leaves the job to its new own
 });
 
 test('a job whose lease cannot be renewed in time stops writing by itself', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
   const target = bench.add('target', 200 * MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -322,20 +210,20 @@ test('a job whose lease cannot be renewed in time stops writing by itself', asyn
     bench.queue.failure = new Error('The database is away.');
     await new Promise((resolve) => setTimeout(resolve, 150));
   };
-  await bench.runner({ limits: { ...IMAGING_LIMITS, ...QUICK, leaseMs: 50 } }).start();
+  await bench.runner({ limits: { ...QUICK_LIMITS, leaseMs: 50 } }).start();
   await closed.opened;
   expect(target.counts.writes).toBe(0);
 });
 
 test('a job of an inactive pool waits, those behind it do not, and it runs when the pool is back', async () => {
-  const bench = createBench();
+  const bench = startBench();
   bench.add('source', MIB);
   bench.add('waits', MIB, 'away');
   bench.add('runs', MIB);
   bench.statuses.set('away', { isActive: false, reason: 'Pool away is not mounted.' });
   bench.queue.addJob({ source: 'source', target: 'waits' });
   bench.queue.addJob({ source: 'source', target: 'runs' });
-  await bench.runner({ limits: { ...IMAGING_LIMITS, ...QUICK, parallelJobs: 1 } }).start();
+  await bench.runner({ limits: { ...QUICK_LIMITS, parallelJobs: 1 } }).start();
   await vi.waitFor(() => expect(bench.queue.jobs.map((job) => job.targetDriveId)).toEqual(['waits']));
   await vi.waitFor(() => expect(bench.queue.jobs[0]?.state).toBe('queued'));
   bench.statuses.delete('away');
@@ -344,7 +232,7 @@ test('a job of an inactive pool waits, those behind it do not, and it runs when 
 });
 
 test('jobs beyond the parallel ones stay queued, but one whose pool stalls makes place', async () => {
-  const bench = createBench();
+  const bench = startBench();
   for (const driveId of ['source', 'first', 'second', 'third']) bench.add(driveId, MIB, `pool-${driveId}`);
   for (const target of ['first', 'second', 'third']) bench.queue.addJob({ source: 'source', target });
   const released = createGate();
@@ -362,7 +250,7 @@ test('jobs beyond the parallel ones stay queued, but one whose pool stalls makes
 });
 
 test('nothing is written before writes that were under way have ended', async () => {
-  const bench = createBench();
+  const bench = startBench();
   bench.add('source', MIB);
   await fillScratch(bench.add('target', MIB), 0, Buffer.from('still being written'));
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -384,7 +272,7 @@ test('nothing is written before writes that were under way have ended', async ()
 });
 
 test('progress grows to the amount of data and never goes back', async () => {
-  const bench = createBench();
+  const bench = startBench();
   await fillNoise(bench.add('source', 300 * MIB), 200 * MIB);
   bench.add('target', 300 * MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -401,7 +289,7 @@ test('progress grows to the amount of data and never goes back', async () => {
 });
 
 test('a database that is away for a moment neither loses nor repeats the end of a job', async () => {
-  const bench = createBench();
+  const bench = startBench();
   bench.add('source', MIB);
   bench.add('target', MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });

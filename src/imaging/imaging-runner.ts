@@ -9,6 +9,8 @@ import type { ImagingThreads } from './imaging-threads.ts';
 import { releaseOwnLeases } from './job-ending.ts';
 import { startJob } from './job-start.ts';
 import type { StartedJob } from './job-start.ts';
+import { createPump } from './pump.ts';
+import { createWaitingJobs } from './waiting-jobs.ts';
 
 /** Works through the imaging queue. */
 export interface ImagingRunner {
@@ -62,36 +64,27 @@ export interface ImagingRunnerOptions {
   readonly limits: ImagingLimits;
 }
 
-/** Jobs in the queue that wait for their pool are passed over at most this many at a time. */
-const MAX_WAITING = 1000;
-
 /** Makes the runner of this node's imaging. */
 export function createImagingRunner(options: ImagingRunnerOptions): ImagingRunner {
   const { metadata, limits, nodeId, now } = options;
   const threads: ImagingThreads = createImagingThreads({ start: options.startThread, idleMs: limits.idleMs });
   const running = new Map<string, StartedJob>();
-  /** When to try again jobs that wait for their pool. */
-  const waiting = new Map<string, number>();
-  let filling: Promise<void> | null = null;
-  let isWoken = false;
+  const waiting = createWaitingJobs({ waitMs: limits.pollMs, now });
+  const pump = createPump(fill, (error) => options.reportFailure(error, 'taking up imagings'));
   let isStopping = false;
   let timer: NodeJS.Timeout | null = null;
 
   function hasFreePlace(): boolean {
     const busy = [...running.values()].filter((started) => !started.isStalled());
-    return !isStopping && busy.length < limits.parallelJobs;
+    return !isStopping && busy.length < limits.parallelJobs && !waiting.isFull();
   }
 
   async function leaseNext(): Promise<ImagingJob | null> {
-    for (const [jobId, retryAtMs] of waiting) if (retryAtMs <= now()) waiting.delete(jobId);
+    const exceptJobIds = [...waiting.list(), ...running.keys()];
+    const leaseExpiresAtMs = now() + limits.leaseMs;
     return await metadata.transaction(
       async (tx) =>
-        await tx.imaging.lease({
-          leaseOwner: nodeId,
-          nowMs: now(),
-          leaseExpiresAtMs: now() + limits.leaseMs,
-          exceptJobIds: [...waiting.keys(), ...running.keys()],
-        }),
+        await tx.imaging.lease({ leaseOwner: nodeId, nowMs: now(), leaseExpiresAtMs, exceptJobIds }),
     );
   }
 
@@ -100,31 +93,22 @@ export function createImagingRunner(options: ImagingRunnerOptions): ImagingRunne
     running.set(job.jobId, started);
     void started.ended.then((outcome) => {
       running.delete(job.jobId);
-      if (outcome === 'waiting' && waiting.size < MAX_WAITING) waiting.set(job.jobId, now() + limits.pollMs);
+      if (outcome === 'waiting') waiting.add(job.jobId);
       wake();
     });
   }
 
   async function fill(): Promise<void> {
-    while (isWoken) {
-      isWoken = false;
-      while (hasFreePlace()) {
-        const leasedAtNs = process.hrtime.bigint();
-        const job = await leaseNext();
-        if (job === null) break;
-        launch(job, leasedAtNs);
-      }
+    while (hasFreePlace()) {
+      const leasedAtNs = process.hrtime.bigint();
+      const job = await leaseNext();
+      if (job === null) return;
+      launch(job, leasedAtNs);
     }
   }
 
   function wake(): void {
-    isWoken = true;
-    if (isStopping || timer === null) return;
-    filling ??= fill()
-      .catch((error: unknown) => options.reportFailure(error, 'taking up imagings'))
-      .finally(() => {
-        filling = null;
-      });
+    if (timer !== null && !isStopping) pump.wake();
   }
 
   return {
@@ -137,7 +121,7 @@ export function createImagingRunner(options: ImagingRunnerOptions): ImagingRunne
     async stop() {
       isStopping = true;
       if (timer !== null) clearInterval(timer);
-      await filling;
+      await pump.settled();
       for (const started of running.values()) started.stop();
       const ended = Promise.all([...running.values()].map((started) => started.ended));
       await Promise.race([ended, elapsed(limits.stopMs)]);

@@ -29,6 +29,15 @@ interface Drives {
   readonly target: VolumeSpec;
 }
 
+/** What belongs to one run of a job. */
+interface Attempt {
+  readonly job: ImagingJob;
+  readonly control: JobControl;
+  readonly progress: JobProgress;
+  readonly lease: LeaseKeeper;
+  readonly context: JobContext;
+}
+
 /** Begins to work on a job under a lease that was taken at this moment. */
 export function startJob(job: ImagingJob, leasedAtNs: bigint, context: JobContext): StartedJob {
   const { pools, limits } = context;
@@ -40,74 +49,66 @@ export function startJob(job: ImagingJob, leasedAtNs: bigint, context: JobContex
     totalBytes: job.totalBytes,
   };
   const lease = keepLease({ ...context, ...limits, job, control, progress });
-  let poolNames: readonly string[] = [];
+  const attempt: Attempt = { job, control, progress, lease, context };
+  let drives: Drives | null = null;
+
+  function hasPoolAway(): boolean {
+    const specs = drives === null ? [] : [drives.source, drives.target];
+    return specs.some((spec) => !pools.statusOf(spec.poolName).isActive);
+  }
 
   async function work(): Promise<JobOutcome> {
-    let drives: Drives | null = null;
     try {
       drives = await resolveDrives(job, context);
-      poolNames = [drives.source.poolName, drives.target.poolName];
-      requireActive(poolNames, context);
+      requireActive(drives, context);
       await context.beforeStart(job);
-      await run(drives);
+      await run(attempt, drives);
       return { kind: 'done' };
     } catch (error) {
-      return await judge(error, drives);
-    }
-  }
-
-  async function run(drives: Drives): Promise<void> {
-    const record = async (): Promise<void> => await lease.record();
-    await runJob({
-      ...drives,
-      job,
-      control,
-      progress,
-      record,
-      threads: context.threads,
-      maxThreads: limits.threadsPerJob,
-      checkpointMs: limits.checkpointMs,
-      admit: async (lengthBytes) => {
-        const done = await pools.admit(drives.target.poolName, lengthBytes);
-        return () => done(lengthBytes);
-      },
-    });
-  }
-
-  /** An error of a pool that has gone away meanwhile is no fault of the job, which waits for the pool instead. */
-  async function judge(error: unknown, drives: Drives | null): Promise<JobOutcome> {
-    if (isUnexpected(error)) context.reportFailure(error, `imaging drive ${job.targetDriveId}`);
-    if (isPoolError(error)) {
-      await refreshPools();
-      if (poolNames.some((name) => !pools.statusOf(name).isActive)) return { kind: 'waiting' };
-    }
-    return outcomeOf(error, drives);
-  }
-
-  async function refreshPools(): Promise<void> {
-    try {
-      await pools.refresh();
-    } catch (error) {
-      context.reportFailure(error, 'looking at the pools');
+      if (isUnexpected(error)) context.reportFailure(error, `imaging drive ${job.targetDriveId}`);
+      if (isPoolError(error)) await refreshPools(context);
+      // An error of a pool that has gone away meanwhile is no fault of the job, which waits for the pool instead.
+      return isPoolError(error) && hasPoolAway() ? { kind: 'waiting' } : outcomeOf(error, drives);
     }
   }
 
   return {
-    isStalled: () => poolNames.some((name) => !pools.statusOf(name).isActive),
+    isStalled: hasPoolAway,
     stop: () => control.stop(),
-    ended: work().then(async (outcome) => await settle(outcome, { job, control, lease, context })),
+    ended: work().then(async (outcome) => await settle(outcome, attempt)),
   };
+}
+
+async function run({ job, control, progress, lease, context }: Attempt, drives: Drives): Promise<void> {
+  const { limits, pools, threads } = context;
+  await runJob({
+    ...drives,
+    job,
+    control,
+    progress,
+    threads,
+    record: async () => await lease.record(),
+    maxThreads: limits.threadsPerJob,
+    checkpointMs: limits.checkpointMs,
+    admit: async (lengthBytes) => {
+      const done = await pools.admit(drives.target.poolName, lengthBytes);
+      return () => done(lengthBytes);
+    },
+  });
+}
+
+async function refreshPools({ pools, reportFailure }: JobContext): Promise<void> {
+  try {
+    await pools.refresh();
+  } catch (error) {
+    reportFailure(error, 'looking at the pools');
+  }
 }
 
 /** Records the outcome, again and again while the lease holds: a job that is done should not be done twice. */
 async function settle(
   outcome: JobOutcome,
-  {
-    job,
-    control,
-    lease,
-    context,
-  }: { job: ImagingJob; control: JobControl; lease: LeaseKeeper; context: JobContext },
+  { job, control, lease, context }: Attempt,
 ): Promise<JobOutcome['kind']> {
   const { metadata, nodeId, limits, reportFailure } = context;
   const giveUpAtMs = context.now() + limits.leaseMs;
@@ -141,8 +142,8 @@ async function resolveDrives(job: ImagingJob, { metadata, specOf }: JobContext):
   return { source: await specOf(source), target: await specOf(target) };
 }
 
-function requireActive(poolNames: readonly string[], { pools }: JobContext): void {
-  for (const poolName of poolNames) {
+function requireActive({ source, target }: Drives, { pools }: JobContext): void {
+  for (const { poolName } of [source, target]) {
     const status = pools.statusOf(poolName);
     if (!status.isActive) throw new DriveError('system', status.reason, { pool: poolName });
   }

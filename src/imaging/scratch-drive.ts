@@ -21,80 +21,10 @@ export function createScratchDrive(driveId: string, sizeBytes: number, blockSize
   const pages = new Map<number, Buffer>();
   const counts = { readBytes: 0, writtenBytes: 0, writes: 0, extentCalls: 0 };
   const deviceBytes = roundUp(sizeBytes, blockSize);
-
-  function check(offsetBytes: number, lengthBytes: number): void {
-    const isAligned = offsetBytes % blockSize === 0 && lengthBytes % blockSize === 0;
-    if (!isAligned || offsetBytes < 0 || offsetBytes + lengthBytes > deviceBytes) {
-      throw new RangeError(`${offsetBytes}+${lengthBytes} is not within the device.`);
-    }
-  }
-
-  /** Calls back for each page that the range touches, with the range's part in the page. */
-  function eachPage(
-    offsetBytes: number,
-    lengthBytes: number,
-    visit: (page: number, at: number, part: { start: number; end: number }) => void,
-  ): void {
-    for (let done = 0; done < lengthBytes;) {
-      const page = Math.floor((offsetBytes + done) / PAGE_BYTES);
-      const start = (offsetBytes + done) % PAGE_BYTES;
-      const end = Math.min(PAGE_BYTES, start + lengthBytes - done);
-      visit(page, done, { start, end });
-      done += end - start;
-    }
-  }
-
-  const device: BlockDevice = {
-    blockSize,
-    sizeBytes: deviceBytes,
-    read(offsetBytes, into) {
-      check(offsetBytes, into.length);
-      counts.readBytes += into.length;
-      eachPage(offsetBytes, into.length, (page, at, { start, end }) => {
-        const bytes = pages.get(page);
-        if (bytes === undefined) into.fill(0, at, at + end - start);
-        else into.set(bytes.subarray(start, end), at);
-      });
-    },
-    write(offsetBytes, from) {
-      check(offsetBytes, from.length);
-      if (counts.writes >= drive.failAfterWrites) throw Object.assign(new Error('EIO'), { code: 'EIO' });
-      counts.writes += 1;
-      counts.writtenBytes += from.length;
-      eachPage(offsetBytes, from.length, (page, at, { start, end }) => {
-        const bytes = pages.get(page) ?? Buffer.alloc(PAGE_BYTES);
-        bytes.set(from.subarray(at, at + end - start), start);
-        pages.set(page, bytes);
-      });
-    },
-    zero({ offsetBytes, lengthBytes }) {
-      check(offsetBytes, lengthBytes);
-      for (const page of pages.keys()) {
-        const start = Math.max(offsetBytes, page * PAGE_BYTES) - page * PAGE_BYTES;
-        const end = Math.min(offsetBytes + lengthBytes, (page + 1) * PAGE_BYTES) - page * PAGE_BYTES;
-        if (start === 0 && end === PAGE_BYTES) pages.delete(page);
-        else if (start < end) pages.get(page)?.fill(0, start, end);
-      }
-    },
-    discard: (range) => device.zero(range),
-    reserve: () => {},
-    extents({ offsetBytes, lengthBytes }) {
-      check(offsetBytes, lengthBytes);
-      counts.extentCalls += 1;
-      return extentsOf(
-        [...pages.keys()].sort((a, b) => a - b),
-        offsetBytes,
-        offsetBytes + lengthBytes,
-      );
-    },
-    flush: () => {},
-    resize: () => {},
-    close: () => {},
-  };
   const drive: ScratchDrive = {
     driveId,
     sizeBytes,
-    device,
+    device: createDevice({ pages, counts, deviceBytes, blockSize }, () => drive.failAfterWrites),
     counts,
     failAfterWrites: Infinity,
     content() {
@@ -104,6 +34,83 @@ export function createScratchDrive(driveId: string, sizeBytes: number, blockSize
     },
   };
   return drive;
+}
+
+interface Store {
+  readonly pages: Map<number, Buffer>;
+  readonly counts: ScratchDrive['counts'];
+  readonly deviceBytes: number;
+  readonly blockSize: number;
+}
+
+function createDevice(store: Store, failAfterWrites: () => number): BlockDevice {
+  const { pages, counts, deviceBytes, blockSize } = store;
+  const device: BlockDevice = {
+    blockSize,
+    sizeBytes: deviceBytes,
+    read(offsetBytes, into) {
+      check(store, offsetBytes, into.length);
+      counts.readBytes += into.length;
+      for (const { page, at, start, end } of pageParts(offsetBytes, into.length)) {
+        const bytes = pages.get(page);
+        if (bytes === undefined) into.fill(0, at, at + end - start);
+        else into.set(bytes.subarray(start, end), at);
+      }
+    },
+    write(offsetBytes, from) {
+      check(store, offsetBytes, from.length);
+      if (counts.writes >= failAfterWrites()) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      counts.writes += 1;
+      counts.writtenBytes += from.length;
+      for (const { page, at, start, end } of pageParts(offsetBytes, from.length)) {
+        const bytes = pages.get(page) ?? Buffer.alloc(PAGE_BYTES);
+        bytes.set(from.subarray(at, at + end - start), start);
+        pages.set(page, bytes);
+      }
+    },
+    zero({ offsetBytes, lengthBytes }) {
+      check(store, offsetBytes, lengthBytes);
+      for (const page of pages.keys()) {
+        const start = Math.max(offsetBytes - page * PAGE_BYTES, 0);
+        const end = Math.min(offsetBytes + lengthBytes - page * PAGE_BYTES, PAGE_BYTES);
+        if (start === 0 && end === PAGE_BYTES) pages.delete(page);
+        else if (start < end) pages.get(page)?.fill(0, start, end);
+      }
+    },
+    discard: (range) => device.zero(range),
+    reserve: () => {},
+    extents({ offsetBytes, lengthBytes }) {
+      check(store, offsetBytes, lengthBytes);
+      counts.extentCalls += 1;
+      const sorted = [...pages.keys()].sort((a, b) => a - b);
+      return extentsOf(sorted, offsetBytes, offsetBytes + lengthBytes);
+    },
+    flush: () => {},
+    resize: () => {},
+    close: () => {},
+  };
+  return device;
+}
+
+function check({ blockSize, deviceBytes }: Store, offsetBytes: number, lengthBytes: number): void {
+  const isAligned = offsetBytes % blockSize === 0 && lengthBytes % blockSize === 0;
+  if (!isAligned || offsetBytes < 0 || offsetBytes + lengthBytes > deviceBytes) {
+    throw new RangeError(`${offsetBytes}+${lengthBytes} is not within the device.`);
+  }
+}
+
+/** Cuts a range at the borders of pages: the part of each page, and where that is in the range. */
+function* pageParts(
+  offsetBytes: number,
+  lengthBytes: number,
+): Generator<{ page: number; at: number; start: number; end: number }> {
+  for (let at = 0; at < lengthBytes;) {
+    const page = Math.floor((offsetBytes + at) / PAGE_BYTES);
+    const start = (offsetBytes + at) % PAGE_BYTES;
+    const end = Math.min(PAGE_BYTES, start + lengthBytes - at);
+    yield { page, at, start, end };
+    at += end - start;
+  }
 }
 
 function extentsOf(sortedPages: readonly number[], start: number, end: number): Extent[] {

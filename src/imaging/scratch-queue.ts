@@ -25,9 +25,47 @@ export function createScratchQueue(): ScratchQueue {
   const jobs: ImagingJob[] = [];
   const drivesById = new Map<string, Drive>();
   const recorded: ScratchQueue['recorded'] = [];
-  const find = (driveId: string): Promise<Drive | null> => Promise.resolve(drivesById.get(driveId) ?? null);
+  const tx = createTransaction({ jobs, drivesById, recorded });
   let last: Promise<unknown> = Promise.resolve();
+  const queue: ScratchQueue = {
+    jobs,
+    drivesById,
+    recorded,
+    failure: null,
+    drives: tx.drives,
+    imaging: { list: (limit) => Promise.resolve(jobs.slice(0, limit)) },
+    async transaction(work) {
+      const result = last.then(async () => {
+        if (queue.failure !== null) throw queue.failure;
+        return await work(tx);
+      });
+      last = result.catch(() => {});
+      return await result;
+    },
+    addDrive(driveId, sizeBytes, poolName = 'default') {
+      drivesById.set(driveId, scratchDriveRow(driveId, sizeBytes, poolName));
+    },
+    addJob({ source, target, conversion = 'plain', ...rest }) {
+      const jobId = `job-${target}`;
+      const names = { jobId, targetDriveId: target, sourceDriveId: source, conversion };
+      const fresh = {
+        state: 'queued',
+        leaseOwner: null,
+        leaseExpiresAtMs: null,
+        checkpointBytes: null,
+      } as const;
+      jobs.push({ ...names, ...fresh, doneBytes: 0, totalBytes: 0, createdAtMs: jobs.length, ...rest });
+      return jobId;
+    },
+  };
+  return queue;
+}
 
+function createTransaction({
+  jobs,
+  drivesById,
+  recorded,
+}: Pick<ScratchQueue, 'jobs' | 'drivesById' | 'recorded'>): ImagingTransaction {
   function indexOfHeld(held: { jobId: string; leaseOwner: string }): number {
     return jobs.findIndex((job) => job.jobId === held.jobId && job.leaseOwner === held.leaseOwner);
   }
@@ -38,9 +76,9 @@ export function createScratchQueue(): ScratchQueue {
     return job !== undefined;
   }
 
-  const tx: ImagingTransaction = {
+  return {
     drives: {
-      find,
+      find: (driveId) => Promise.resolve(drivesById.get(driveId) ?? null),
       async update(drive) {
         drivesById.set(drive.driveId, drive);
       },
@@ -66,40 +104,6 @@ export function createScratchQueue(): ScratchQueue {
       },
     },
   };
-
-  const queue: ScratchQueue = {
-    jobs,
-    drivesById,
-    recorded,
-    failure: null,
-    drives: { find },
-    imaging: { list: (limit) => Promise.resolve(jobs.slice(0, limit)) },
-    async transaction(work) {
-      const result = last.then(async () => {
-        if (queue.failure !== null) throw queue.failure;
-        return await work(tx);
-      });
-      last = result.catch(() => {});
-      return await result;
-    },
-    addDrive(driveId, sizeBytes, poolName = 'default') {
-      drivesById.set(driveId, scratchDriveRow(driveId, sizeBytes, poolName));
-    },
-    addJob({ source, target, conversion = 'plain', ...rest }) {
-      const jobId = `job-${target}`;
-      const row = {
-        jobId,
-        targetDriveId: target,
-        sourceDriveId: source,
-        conversion,
-        state: 'queued',
-      } as const;
-      const fresh = { leaseOwner: null, leaseExpiresAtMs: null, checkpointBytes: null };
-      jobs.push({ ...row, ...fresh, doneBytes: 0, totalBytes: 0, createdAtMs: jobs.length, ...rest });
-      return jobId;
-    },
-  };
-  return queue;
 }
 
 function scratchDriveRow(driveId: string, sizeBytes: number, poolName: string): Drive {

@@ -1,0 +1,137 @@
+import { vi, expect } from 'vitest';
+import { MIB } from '../core/sizes.ts';
+import { createArena } from '../data-workers/arena.ts';
+import type { PoolStatus } from '../data-workers/volume.ts';
+import { createImagingOperations, THREAD_BUFFER_BYTES } from './imaging-operations.ts';
+import type { ImagingOperation, ImagingOperations, ImagingRequest } from './imaging-protocol.ts';
+import { createImagingRunner, IMAGING_LIMITS } from './imaging-runner.ts';
+import type { ImagingLimits, ImagingRunner, ImagingRunnerOptions } from './imaging-runner.ts';
+import type { Admission, ImagingThreadClient } from './imaging-thread-client.ts';
+import { createScratchDrive, fillScratch } from './scratch-drive.ts';
+import type { ScratchDrive } from './scratch-drive.ts';
+import { createScratchQueue } from './scratch-queue.ts';
+import type { ScratchQueue } from './scratch-queue.ts';
+
+// For tests: a runner with all that it needs in memory.
+
+export const ROOM = { isActive: true, room: { totalBytes: 0, freeBytes: 0 } } as const;
+export const QUICK_LIMITS: ImagingLimits = {
+  ...IMAGING_LIMITS,
+  progressMs: 5,
+  checkpointMs: 5,
+  pollMs: 20,
+  idleMs: 1,
+  stopMs: 500,
+};
+
+/** A runner over drives in memory, whose threads are this one. */
+export interface Bench {
+  readonly queue: ScratchQueue;
+  readonly drives: Map<string, ScratchDrive>;
+  readonly statuses: Map<string, PoolStatus>;
+  readonly failures: unknown[];
+  /** Those that were made, for the test to stop. */
+  readonly runners: ImagingRunner[];
+  /** Called before each operation of a thread. */
+  onOperation: (request: ImagingRequest) => Promise<void> | void;
+  add(driveId: string, sizeBytes: number, poolName?: string): ScratchDrive;
+  runner(changes?: Partial<ImagingRunnerOptions>): ImagingRunner;
+}
+
+export function createBench(): Bench {
+  const queue = createScratchQueue();
+  const drives = new Map<string, ScratchDrive>();
+  const arena = createArena(64 * MIB);
+  const failures: unknown[] = [];
+  const statuses = new Map<string, PoolStatus>();
+  const bench: Bench = {
+    queue,
+    drives,
+    statuses,
+    failures,
+    runners: [],
+    onOperation: () => {},
+    add(driveId, sizeBytes, poolName = 'default') {
+      const drive = createScratchDrive(driveId, sizeBytes);
+      drives.set(driveId, drive);
+      queue.addDrive(driveId, sizeBytes, poolName);
+      return drive;
+    },
+    runner(changes = {}) {
+      const runner = createImagingRunner({
+        metadata: queue,
+        specOf: ({ driveId, poolName, sizeBytes }) => {
+          const volumeKey = new Uint8Array(64);
+          return Promise.resolve({ driveId, poolName, sizeBytes, volumeKey, lock: new SharedArrayBuffer(8) });
+        },
+        pools: {
+          statusOf: (poolName) => statuses.get(poolName) ?? ROOM,
+          admit: () => Promise.resolve(() => {}),
+          refresh: () => Promise.resolve(),
+        },
+        startThread: () => startInThisThread(bench, arena),
+        beforeStart: () => Promise.resolve(),
+        nodeId: 'node',
+        now: () => Date.now(),
+        reportFailure: (error) => failures.push(error),
+        limits: QUICK_LIMITS,
+        ...changes,
+      });
+      bench.runners.push(runner);
+      return runner;
+    },
+  };
+  return bench;
+}
+
+function startInThisThread(bench: Bench, arena: ReturnType<typeof createArena>): ImagingThreadClient {
+  let admission: Admission = () => Promise.resolve();
+  const buffers = arena.reserve(THREAD_BUFFER_BYTES);
+  const perform = createImagingOperations({
+    opener: {
+      open: async ({ driveId }) => {
+        const drive = bench.drives.get(driveId);
+        if (drive === undefined) throw Object.assign(new Error('There is none.'), { code: 'ENOENT' });
+        return drive.device;
+      },
+      clone: () => Promise.resolve(false),
+    },
+    memory: arena.memory,
+    buffers,
+    compressJobs: 2,
+    admit: (lengthBytes) => admission(lengthBytes),
+  });
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    isAlive: true,
+    async call<Name extends ImagingOperation>(op: Name, request: ImagingOperations[Name]['request']) {
+      const result = last.then(async () => {
+        const whole = { op, ...request } as ImagingRequest;
+        await bench.onOperation(whole);
+        return await perform(whole);
+      });
+      last = result.catch(() => {});
+      return (await result) as ImagingOperations[Name]['result'];
+    },
+    admitWith: (next) => {
+      admission = next;
+    },
+    stop: () => Promise.resolve(arena.unreserve(buffers)),
+  };
+}
+
+export async function fillNoise(drive: ScratchDrive, lengthBytes: number): Promise<void> {
+  const bytes = Buffer.alloc(lengthBytes);
+  for (let at = 0; at < lengthBytes; at += 512) bytes.writeUInt32LE(at + 1, at);
+  await fillScratch(drive, 0, bytes);
+}
+
+export async function untilEmpty(queue: ScratchQueue): Promise<void> {
+  await vi.waitFor(() => expect(queue.jobs).toEqual([]), { timeout: 10_000, interval: 5 });
+}
+
+/** A promise and what resolves it. */
+export function createGate(): { open: () => void; opened: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { open: resolve, opened: promise };
+}

@@ -1,0 +1,137 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { insertUser, sampleDrive, SAMPLE_HASH, sampleUser } from '../describe-sample-rows.ts';
+import { createSqliteStore, openSqliteStore } from './sqlite-store.ts';
+import { openSqliteThread } from './sqlite-thread-client.ts';
+
+let directory = '';
+let path = '';
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'drivebay-opening-'));
+  path = join(directory, 'metadata.db');
+});
+
+afterEach(async () => {
+  await rm(directory, { recursive: true });
+});
+
+async function openAndClose(): Promise<void> {
+  const store = await openSqliteStore({ path });
+  await store.close();
+}
+
+describe('opening SQLite', () => {
+  test('keeps what is there', async () => {
+    const store = await openSqliteStore({ path });
+    const user = await insertUser(store);
+    await store.close();
+    const again = await openSqliteStore({ path });
+    expect(await again.users.find(user.userId)).toEqual(user);
+    await again.close();
+  });
+
+  test('makes strict tables only', async () => {
+    await openAndClose();
+    const database = new DatabaseSync(path, { readOnly: true });
+    const loose = database
+      .prepare('select name from pragma_table_list where strict = 0 and schema = ?')
+      .all('main');
+    database.close();
+    expect(loose.map((table) => table['name']).sort()).toEqual([
+      'kysely_migration',
+      'kysely_migration_lock',
+      'sqlite_schema',
+      'sqlite_sequence',
+    ]);
+  });
+
+  test('syncs every commit, keeps a log, checks references and overwrites what is deleted', async () => {
+    const writer = await openSqliteThread({ path, role: 'writer' });
+    const settings: unknown[] = [];
+    for (const name of ['journal_mode', 'synchronous', 'foreign_keys', 'secure_delete', 'locking_mode']) {
+      settings.push((await writer.run({ sql: `pragma ${name}` })).rows[0]?.[0]);
+    }
+    await writer.close();
+    expect(settings).toEqual(['wal', 2, 1, 1, 'normal']);
+  });
+
+  test('refuses a database that a newer Drivebay has written, and leaves it as it is', async () => {
+    await openAndClose();
+    const database = new DatabaseSync(path);
+    database.exec(`insert into kysely_migration values ('9999-future', '2099-01-01T00:00:00.000Z')`);
+    database.close();
+    await expect(openSqliteStore({ path })).rejects.toMatchObject({
+      code: 'system',
+      message: expect.stringMatching(/newer Drivebay.*9999-future.*start that version/),
+    });
+    const after = new DatabaseSync(path);
+    expect(after.prepare('select count(*) as migrations from kysely_migration').get()?.['migrations']).toBe(
+      2,
+    );
+    after.close();
+  });
+
+  test('leaves nothing of a migration that fails', async () => {
+    const database = new DatabaseSync(path);
+    database.exec('create table settings (other text)');
+    database.close();
+    await expect(openSqliteStore({ path })).rejects.toThrow('already exists');
+    const after = new DatabaseSync(path);
+    expect(after.prepare('select name from sqlite_schema').all()).toEqual([{ name: 'settings' }]);
+    after.close();
+  });
+
+  test('says what to do when the database cannot be opened', async () => {
+    path = join(directory, 'missing', 'metadata.db');
+    await expect(openSqliteStore({ path })).rejects.toMatchObject({
+      code: 'system',
+      message: expect.stringContaining('check that its directory exists'),
+      cause: expect.objectContaining({ message: expect.stringContaining('ENOENT') }),
+    });
+    path = join(directory, 'folder');
+    await mkdir(path);
+    await expect(openSqliteStore({ path })).rejects.toMatchObject({ code: 'system' });
+  });
+
+  test('says what to do when the file is no database', async () => {
+    await writeFile(path, Buffer.alloc(8192, 'x'));
+    await expect(openSqliteStore({ path })).rejects.toMatchObject({
+      code: 'system',
+      message: expect.stringContaining('restore it from a backup'),
+      facts: expect.objectContaining({ path }),
+    });
+  });
+});
+
+describe('a full disk', () => {
+  test('is full to every transaction of the commit, changes nothing, and ends when there is room', async () => {
+    await openAndClose();
+    const writer = await openSqliteThread({ path, role: 'writer' });
+    const store = createSqliteStore(writer, await openSqliteThread({ path, role: 'reader' }));
+    const user = await insertUser(store);
+    const { rows } = await writer.run({ sql: 'pragma page_count' });
+    await writer.run({ sql: `pragma max_page_count = ${Number(rows[0]?.[0]) + 2}` });
+    const big = sampleDrive(user.userId, { attributes: { big: 'x'.repeat(100_000) } });
+    const other = sampleUser();
+    const attempts = await Promise.allSettled([
+      store.transaction((tx) => tx.drives.insert(big, null)),
+      store.transaction((tx) => tx.users.insert(other, SAMPLE_HASH)),
+      store.transaction((tx) => tx.drives.insert(big, null)),
+    ]);
+    for (const attempt of attempts) {
+      expect(attempt).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'full', message: expect.stringContaining('free some space') },
+      });
+    }
+    expect(await store.users.find(other.userId)).toBeNull();
+    await writer.run({ sql: 'pragma max_page_count = 1000000' });
+    await store.transaction((tx) => tx.drives.insert(big, null));
+    expect(await store.drives.find(big.driveId)).toEqual(big);
+    await store.close();
+  });
+});
