@@ -39,7 +39,7 @@ function startThread(): ImagingThreadClient {
 async function makeDrive(number: number, sizeBytes: number, isEncrypted = true): Promise<VolumeSpec> {
   const driveId = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
   const volumeKey = isEncrypted ? Buffer.from(Array.from({ length: 64 }, (_, at) => at * number)) : null;
-  const encryption = volumeKey === null ? null : { volumeKey, passphrase: 'a passphrase' };
+  const encryption = volumeKey === null ? null : { volumeKey, passphrase: 'abcdefghijklmnopqrstuvwxyz' };
   await createVolume(pool, { driveId, sizeBytes, encryption });
   return {
     driveId,

@@ -21,7 +21,7 @@ async function makeSource(
   blockSize: number,
   stretches: readonly { at: number; blocks: number; byte: number }[],
 ): Promise<ScratchDrive> {
-  const source = createScratchDrive('source', sizeBytes, blockSize);
+  const source = createScratchDrive('source', sizeBytes, { blockSize });
   for (const { at, blocks, byte } of stretches) {
     const offsetBytes = at * 4096;
     const lengthBytes = Math.min(blocks * 4096, sizeBytes - offsetBytes);
@@ -39,7 +39,7 @@ test('a copy has the bytes of the source and zeros behind them, whatever the blo
   await fc.assert(
     fc.asyncProperty(contents, sizes, blockSizes, blockSizes, async (stretches, sizeBytes, from, to) => {
       const source = await makeSource(sizeBytes, from, stretches);
-      const target = createScratchDrive('target', sizeBytes + 5000, to);
+      const target = createScratchDrive('target', sizeBytes + 5000, { blockSize: to });
       await copyAll(source, target, 0);
       const copied = target.content();
       expect(copied.subarray(0, sizeBytes).equals(source.content())).toBe(true);

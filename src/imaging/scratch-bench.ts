@@ -52,7 +52,7 @@ export function createBench(): Bench {
     runners: [],
     onOperation: () => {},
     add(driveId, sizeBytes, poolName = 'default') {
-      const drive = createScratchDrive(driveId, sizeBytes);
+      const drive = createScratchDrive(driveId, sizeBytes, { pageBytes: 65_536 });
       drives.set(driveId, drive);
       queue.addDrive(driveId, sizeBytes, poolName);
       return drive;

@@ -6,8 +6,6 @@ import { roundUp } from '../core/sizes.ts';
 
 // For tests: a drive in memory that counts what is done to it and can stop accepting writes, as in a crash.
 
-const PAGE_BYTES = 4096;
-
 export interface ScratchDrive extends ImagedDrive {
   /** All bytes; for small drives. */
   content(): Buffer;
@@ -16,20 +14,24 @@ export interface ScratchDrive extends ImagedDrive {
   failAfterWrites: number;
 }
 
-/** Makes an empty drive; its device is as large as whole blocks make it. */
-export function createScratchDrive(driveId: string, sizeBytes: number, blockSize = 512): ScratchDrive {
+/** Makes an empty drive; its device is as large as whole blocks make it. Holes are of whole pages. */
+export function createScratchDrive(
+  driveId: string,
+  sizeBytes: number,
+  { blockSize = 512, pageBytes = 4096 } = {},
+): ScratchDrive {
   const pages = new Map<number, Buffer>();
   const counts = { readBytes: 0, writtenBytes: 0, writes: 0, extentCalls: 0 };
   const deviceBytes = roundUp(sizeBytes, blockSize);
   const drive: ScratchDrive = {
     driveId,
     sizeBytes,
-    device: createDevice({ pages, counts, deviceBytes, blockSize }, () => drive.failAfterWrites),
+    device: createDevice({ pages, pageBytes, counts, deviceBytes, blockSize }, () => drive.failAfterWrites),
     counts,
     failAfterWrites: Infinity,
     content() {
       const bytes = Buffer.alloc(deviceBytes);
-      for (const [page, part] of pages) part.copy(bytes, page * PAGE_BYTES);
+      for (const [page, part] of pages) part.copy(bytes, page * pageBytes);
       return bytes.subarray(0, sizeBytes);
     },
   };
@@ -38,20 +40,24 @@ export function createScratchDrive(driveId: string, sizeBytes: number, blockSize
 
 interface Store {
   readonly pages: Map<number, Buffer>;
+  readonly pageBytes: number;
   readonly counts: ScratchDrive['counts'];
   readonly deviceBytes: number;
   readonly blockSize: number;
 }
 
 function createDevice(store: Store, failAfterWrites: () => number): BlockDevice {
-  const { pages, counts, deviceBytes, blockSize } = store;
+  const { pages, pageBytes, counts, deviceBytes, blockSize } = store;
   const device: BlockDevice = {
     blockSize,
     sizeBytes: deviceBytes,
     read(offsetBytes, into) {
       check(store, offsetBytes, into.length);
       counts.readBytes += into.length;
-      for (const { page, at, start, end } of pageParts(offsetBytes, into.length)) {
+      for (const { page, at, start, end } of pageParts(offsetBytes, {
+        lengthBytes: into.length,
+        pageBytes,
+      })) {
         const bytes = pages.get(page);
         if (bytes === undefined) into.fill(0, at, at + end - start);
         else into.set(bytes.subarray(start, end), at);
@@ -62,8 +68,11 @@ function createDevice(store: Store, failAfterWrites: () => number): BlockDevice 
       if (counts.writes >= failAfterWrites()) throw Object.assign(new Error('EIO'), { code: 'EIO' });
       counts.writes += 1;
       counts.writtenBytes += from.length;
-      for (const { page, at, start, end } of pageParts(offsetBytes, from.length)) {
-        const bytes = pages.get(page) ?? Buffer.alloc(PAGE_BYTES);
+      for (const { page, at, start, end } of pageParts(offsetBytes, {
+        lengthBytes: from.length,
+        pageBytes,
+      })) {
+        const bytes = pages.get(page) ?? Buffer.alloc(pageBytes);
         bytes.set(from.subarray(at, at + end - start), start);
         pages.set(page, bytes);
       }
@@ -71,9 +80,9 @@ function createDevice(store: Store, failAfterWrites: () => number): BlockDevice 
     zero({ offsetBytes, lengthBytes }) {
       check(store, offsetBytes, lengthBytes);
       for (const page of pages.keys()) {
-        const start = Math.max(offsetBytes - page * PAGE_BYTES, 0);
-        const end = Math.min(offsetBytes + lengthBytes - page * PAGE_BYTES, PAGE_BYTES);
-        if (start === 0 && end === PAGE_BYTES) pages.delete(page);
+        const start = Math.max(offsetBytes - page * pageBytes, 0);
+        const end = Math.min(offsetBytes + lengthBytes - page * pageBytes, pageBytes);
+        if (start === 0 && end === pageBytes) pages.delete(page);
         else if (start < end) pages.get(page)?.fill(0, start, end);
       }
     },
@@ -83,7 +92,7 @@ function createDevice(store: Store, failAfterWrites: () => number): BlockDevice 
       check(store, offsetBytes, lengthBytes);
       counts.extentCalls += 1;
       const sorted = [...pages.keys()].sort((a, b) => a - b);
-      return extentsOf(sorted, offsetBytes, offsetBytes + lengthBytes);
+      return extentsOf(sorted, { start: offsetBytes, end: offsetBytes + lengthBytes, pageBytes });
     },
     flush: () => {},
     resize: () => {},
@@ -102,18 +111,21 @@ function check({ blockSize, deviceBytes }: Store, offsetBytes: number, lengthByt
 /** Cuts a range at the borders of pages: the part of each page, and where that is in the range. */
 function* pageParts(
   offsetBytes: number,
-  lengthBytes: number,
+  { lengthBytes, pageBytes }: { lengthBytes: number; pageBytes: number },
 ): Generator<{ page: number; at: number; start: number; end: number }> {
   for (let at = 0; at < lengthBytes;) {
-    const page = Math.floor((offsetBytes + at) / PAGE_BYTES);
-    const start = (offsetBytes + at) % PAGE_BYTES;
-    const end = Math.min(PAGE_BYTES, start + lengthBytes - at);
+    const page = Math.floor((offsetBytes + at) / pageBytes);
+    const start = (offsetBytes + at) % pageBytes;
+    const end = Math.min(pageBytes, start + lengthBytes - at);
     yield { page, at, start, end };
     at += end - start;
   }
 }
 
-function extentsOf(sortedPages: readonly number[], start: number, end: number): Extent[] {
+function extentsOf(
+  sortedPages: readonly number[],
+  { start, end, pageBytes }: { start: number; end: number; pageBytes: number },
+): Extent[] {
   const extents: Extent[] = [];
   let at = start;
   const add = (kind: Extent['kind'], until: number): void => {
@@ -122,9 +134,9 @@ function extentsOf(sortedPages: readonly number[], start: number, end: number): 
     at = until;
   };
   for (const page of sortedPages) {
-    if ((page + 1) * PAGE_BYTES <= start || page * PAGE_BYTES >= end) continue;
-    add('zero', page * PAGE_BYTES);
-    add('data', Math.min(end, (page + 1) * PAGE_BYTES));
+    if ((page + 1) * pageBytes <= start || page * pageBytes >= end) continue;
+    add('zero', page * pageBytes);
+    add('data', Math.min(end, (page + 1) * pageBytes));
   }
   add('zero', end);
   return extents;
