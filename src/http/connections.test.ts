@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { DriveError } from '../core/errors.ts';
 import { DRIVE, fakeService, OTHER, OWNER, pagesOf } from '../../test/helpers/fake-service.ts';
@@ -146,12 +148,13 @@ describe('closing', () => {
 
   test('answers a request that was half sent, says that it is not ready, and ends the connection', async () => {
     const harness = await listeningHarness();
+    const connected = once(harness.server.app.server, 'connection') as Promise<[Socket]>;
     using client = rawClient(harness.address);
-    client.send(head('GET /drives/list'));
+    const [socket] = await connected;
+    const half = `${head('GET /drives/list')}GET /readyz HTTP/1.1\r\nHost:`;
+    client.send(half);
     await client.until('HTTP/1.1 200');
-    client.send('GET /readyz HTTP/1.1\r\nHost:');
-    const arrived = new Promise((resolve) => setTimeout(resolve, 100));
-    await arrived;
+    while (socket.bytesRead < half.length) await new Promise((resolve) => setImmediate(resolve));
     const closing = harness.server.close();
     client.send(' x\r\n\r\n');
     const { text } = await client.closed();

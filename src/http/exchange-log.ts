@@ -28,7 +28,7 @@ export class ExchangeLog {
     const { socket } = req;
     const ofSocket = this.#active.get(socket) ?? new Set();
     this.#active.set(socket, ofSocket.add(exchange));
-    //MUT
+    if (this.#isClosing) exchange.mustClose = true;
     this.#metrics.begin();
     let isOver = false;
     const end = (): void => {
