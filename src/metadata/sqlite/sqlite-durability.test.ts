@@ -41,7 +41,7 @@ async function writeUntilKilled(path: string, pairs: number): Promise<string[]> 
   const urls = ['./sqlite-store.ts', '../describe-sample-rows.ts'].map(
     (name) => new URL(name, import.meta.url).href,
   );
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', WRITER, ...urls, path], {
+  const child = spawn(process.execPath, ['--eval', WRITER, ...urls, path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

@@ -83,7 +83,7 @@ test.each([
     const plans = await plansOf((opened) => opened.drives.list({ ...PAGE, ...filter }));
     expect(statements).toHaveLength(1);
     expect(plans[0]).toContain(index);
-    expectSearches(plans);
+    expect(slowSteps(plans)).toEqual([]);
   },
 );
 
@@ -98,11 +98,13 @@ test('what runs on every request searches by an index', async () => {
     await opened.imaging.listTouching(['d']);
     await opened.imaging.listTouching(['d', 'e', 'f']);
   });
-  expectSearches(plans, ['USE TEMP B-TREE FOR ORDER BY']);
+  // Only the few jobs that were found are put in order.
+  expect(new Set(slowSteps(plans))).toEqual(new Set(['USE TEMP B-TREE FOR ORDER BY']));
 });
 
 test('every change searches by an index', async () => {
-  expectSearches(await plansOf((opened) => opened.transaction(changeEverything)));
+  const plans = await plansOf((opened) => opened.transaction(changeEverything));
+  expect(slowSteps(plans)).toEqual([]);
 });
 
 test('a look at the usage of pools reads an index alone', async () => {
@@ -141,8 +143,7 @@ async function changeEverything(tx: MetadataTransaction): Promise<void> {
   await tx.drives.remove(drive.driveId);
 }
 
-/** That each step of the plans searches, none scans or sorts, but for those named. */
-function expectSearches(plans: readonly string[], allowed: readonly string[] = []): void {
-  const others = plans.filter((plan) => /SCAN|TEMP B-TREE/.test(plan) && !allowed.includes(plan));
-  expect(others).toEqual([]);
+/** The steps of the plans that scan or sort. */
+function slowSteps(plans: readonly string[]): readonly string[] {
+  return plans.filter((plan) => /SCAN|TEMP B-TREE/.test(plan));
 }
