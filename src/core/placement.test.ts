@@ -1,0 +1,140 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { DriveError } from './errors.ts';
+import { placeDrive, suits } from './placement.ts';
+import type { PlacementRequest, PoolView } from './placement.ts';
+
+const DRIVE = '11111111-1111-4111-8111-111111111111';
+
+function pool(name: string, rest: Partial<PoolView> = {}): PoolView {
+  return { name, domain: name, tier: null, isActive: true, availableBytes: 1000, ...rest };
+}
+
+function request(rest: Partial<PlacementRequest> = {}): PlacementRequest {
+  return { sizeBytes: 1, tier: 'disk', avoid: [], ...rest };
+}
+
+function refusal(placement: () => PoolView): string {
+  try {
+    placement();
+  } catch (error) {
+    if (error instanceof DriveError && error.code === 'full') return error.message;
+    throw error;
+  }
+  return 'placed';
+}
+
+describe('the choice', () => {
+  test('is the pool with the most room, and the first by name of equals', () => {
+    expect(placeDrive(request(), [pool('a'), pool('b', { availableBytes: 2000 })]).name).toBe('b');
+    expect(placeDrive(request(), [pool('b'), pool('a')]).name).toBe('a');
+  });
+
+  test('a drive may be larger than the room of its pool, because drives are thin', () => {
+    expect(placeDrive(request({ sizeBytes: 1e12 }), [pool('a')]).name).toBe('a');
+  });
+
+  test('a pool with a tier takes drives of that tier only, and one without takes any', () => {
+    const pools = [pool('fast', { tier: 'ssd', availableBytes: 5000 }), pool('slow', { tier: 'disk' })];
+    expect(placeDrive(request({ tier: 'disk' }), pools).name).toBe('slow');
+    expect(placeDrive(request({ tier: 'ssd' }), pools).name).toBe('fast');
+    expect([suits({ tier: null }, 'ssd'), suits({ tier: null }, 'disk')]).toEqual([true, true]);
+  });
+});
+
+describe('the refusal says', () => {
+  test('that no pool of the tier is configured', () => {
+    const placement = () => placeDrive(request({ tier: 'ssd' }), [pool('a', { tier: 'disk' })]);
+    expect(refusal(placement)).toBe('No pool of tier ssd is configured.');
+  });
+
+  test('which pools are inactive', () => {
+    const placement = () => placeDrive(request(), [pool('a', { isActive: false })]);
+    expect(refusal(placement)).toContain('pool a is inactive');
+  });
+
+  test('which pools are full', () => {
+    const placement = () => placeDrive(request(), [pool('a', { availableBytes: 0 })]);
+    expect(refusal(placement)).toContain('no room left in pool a');
+  });
+
+  test('which drive stands in the way and which domains have room', () => {
+    const avoid = [{ driveId: DRIVE, poolName: 'a' }];
+    const pools = [pool('a', { domain: 'rack1' }), pool('b', { domain: 'rack1' })];
+    const sentence = refusal(() => placeDrive(request({ avoid }), pools));
+    expect(sentence).toContain(`drive ${DRIVE} is in rack1`);
+    expect(sentence).toContain('only domain rack1 has room');
+  });
+
+  test('that a drive in a pool that is no longer configured cannot be avoided', () => {
+    const avoid = [{ driveId: DRIVE, poolName: 'gone' }];
+    expect(refusal(() => placeDrive(request({ avoid }), [pool('a')]))).toContain(
+      'pool gone is not configured',
+    );
+  });
+});
+
+describe('whatever the pools and the request are', () => {
+  const pools = fc.uniqueArray(
+    fc.record({
+      name: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f'),
+      domain: fc.constantFrom('rack1/host1', 'rack1/host2', 'rack2/host1'),
+      tier: fc.constantFrom('disk' as const, 'ssd' as const, null),
+      isActive: fc.boolean(),
+      availableBytes: fc.nat(5),
+    }),
+    { selector: ({ name }) => name },
+  );
+  const requests = fc.record({
+    sizeBytes: fc.integer({ min: 1, max: 10 }),
+    tier: fc.constantFrom('disk' as const, 'ssd' as const),
+    avoid: fc.array(fc.record({ driveId: fc.uuid(), poolName: fc.constantFrom('a', 'b', 'c', 'gone') }), {
+      maxLength: 3,
+    }),
+  });
+
+  /** The same promise, said the slow way. */
+  function allowed({ tier, avoid }: PlacementRequest, views: readonly PoolView[]): readonly PoolView[] {
+    const avoided = avoid.map(({ poolName }) => views.find(({ name }) => name === poolName)?.domain ?? null);
+    if (avoided.includes(null)) return [];
+    return views.filter(
+      (view) =>
+        view.isActive &&
+        view.availableBytes > 0 &&
+        (view.tier === null || view.tier === tier) &&
+        !avoided.includes(view.domain),
+    );
+  }
+
+  test('a drive is placed exactly when a pool may take it, and on the one with the most room', () => {
+    fc.assert(
+      fc.property(requests, pools, (wanted, views) => {
+        const candidates = allowed(wanted, views);
+        const most = Math.max(...candidates.map(({ availableBytes }) => availableBytes));
+        const best = candidates
+          .filter(({ availableBytes }) => availableBytes === most)
+          .map(({ name }) => name);
+        const outcome = refusalOrName(wanted, views);
+        expect(outcome).toBe(best.sort()[0] ?? 'refused');
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('the order of the pools makes no difference', () => {
+    fc.assert(
+      fc.property(requests, pools, (wanted, views) => {
+        expect(refusalOrName(wanted, views.toReversed())).toBe(refusalOrName(wanted, views));
+      }),
+    );
+  });
+
+  function refusalOrName(wanted: PlacementRequest, views: readonly PoolView[]): string {
+    try {
+      return placeDrive(wanted, views).name;
+    } catch (error) {
+      if (error instanceof DriveError && error.code === 'full') return 'refused';
+      throw error;
+    }
+  }
+});
