@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { User } from '../../core/user.ts';
+import type { MetadataStore } from '../metadata-store.ts';
 import { insertUser, sampleDrive, SAMPLE_HASH, sampleUser } from '../describe-sample-rows.ts';
 import { createSqliteStore, openSqliteStore } from './sqlite-store.ts';
 import { openSqliteThread } from './sqlite-thread-client.ts';
@@ -108,19 +110,37 @@ describe('opening SQLite', () => {
 });
 
 describe('a full disk', () => {
-  test('is full to every transaction of the commit, changes nothing, and ends when there is room', async () => {
+  let store: MetadataStore | null = null;
+
+  afterEach(async () => {
+    await store?.close();
+    store = null;
+  });
+
+  /** A store whose database may grow by two pages only, and the way to give it room again. */
+  async function openFull(user: User): Promise<{ full: MetadataStore; makeRoom: () => Promise<void> }> {
     await openAndClose();
     const writer = await openSqliteThread({ path, role: 'writer' });
-    const store = createSqliteStore(writer, await openSqliteThread({ path, role: 'reader' }));
-    const user = await insertUser(store);
+    const full = createSqliteStore(writer, await openSqliteThread({ path, role: 'reader' }));
+    store = full;
+    await full.transaction((tx) => tx.users.insert(user, SAMPLE_HASH));
     const { rows } = await writer.run({ sql: 'pragma page_count' });
     await writer.run({ sql: `pragma max_page_count = ${Number(rows[0]?.[0]) + 2}` });
+    const makeRoom = async (): Promise<void> => {
+      await writer.run({ sql: 'pragma max_page_count = 1000000' });
+    };
+    return { full, makeRoom };
+  }
+
+  test('is full to every transaction of the commit, changes nothing, and ends when there is room', async () => {
+    const user = sampleUser();
+    const { full, makeRoom } = await openFull(user);
     const big = sampleDrive(user.userId, { attributes: { big: 'x'.repeat(100_000) } });
     const other = sampleUser();
     const attempts = await Promise.allSettled([
-      store.transaction((tx) => tx.drives.insert(big, null)),
-      store.transaction((tx) => tx.users.insert(other, SAMPLE_HASH)),
-      store.transaction((tx) => tx.drives.insert(big, null)),
+      full.transaction((tx) => tx.drives.insert(big, null)),
+      full.transaction((tx) => tx.users.insert(other, SAMPLE_HASH)),
+      full.transaction((tx) => tx.drives.insert(big, null)),
     ]);
     for (const attempt of attempts) {
       expect(attempt).toMatchObject({
@@ -128,10 +148,21 @@ describe('a full disk', () => {
         reason: { code: 'full', message: expect.stringContaining('free some space') },
       });
     }
-    expect(await store.users.find(other.userId)).toBeNull();
-    await writer.run({ sql: 'pragma max_page_count = 1000000' });
-    await store.transaction((tx) => tx.drives.insert(big, null));
-    expect(await store.drives.find(big.driveId)).toEqual(big);
-    await store.close();
+    expect(await full.users.find(other.userId)).toBeNull();
+    await makeRoom();
+    await full.transaction((tx) => tx.drives.insert(big, null));
+    expect(await full.drives.find(big.driveId)).toEqual(big);
+  });
+
+  test('ends a transaction for good, also when its work carries on', async () => {
+    const user = sampleUser();
+    const { full } = await openFull(user);
+    const big = sampleDrive(user.userId, { attributes: { big: 'x'.repeat(100_000) } });
+    const stubborn = full.transaction(async (tx) => {
+      await expect(tx.drives.insert(big, null)).rejects.toMatchObject({ code: 'full' });
+      await tx.users.update({ ...user, name: 'half' });
+    });
+    await expect(stubborn).rejects.toMatchObject({ code: 'system' });
+    expect(await full.users.find(user.userId)).toEqual(user);
   });
 });
