@@ -95,14 +95,15 @@ describe('whatever the pools and the request are', () => {
 
   /** The same promise, said the slow way. */
   function allowed({ tier, avoid }: PlacementRequest, views: readonly PoolView[]): readonly PoolView[] {
-    const avoided = avoid.map(({ poolName }) => views.find(({ name }) => name === poolName)?.domain ?? null);
-    if (avoided.includes(null)) return [];
+    const domains = new Map(views.map(({ name, domain }) => [name, domain]));
+    const avoided = new Set(avoid.map(({ poolName }) => domains.get(poolName) ?? null));
+    if (avoided.has(null)) return [];
     return views.filter(
       (view) =>
         view.isActive &&
         view.availableBytes > 0 &&
         (view.tier === null || view.tier === tier) &&
-        !avoided.includes(view.domain),
+        !avoided.has(view.domain),
     );
   }
 
