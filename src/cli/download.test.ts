@@ -192,3 +192,12 @@ test('an answer in chunks is received in the ordinary way', async () => {
   transport.close();
   chunked.close();
 });
+
+test('a refusal is none of the drive, even when it is just as long', async () => {
+  const driveId = server.addDrive(noise('short', 10));
+  server.intervene = ({ path: asked }) =>
+    READS.test(asked) ? { status: 403, body: '0123456789' } : undefined;
+  const result = await runCli(server, ['download', driveId, path]);
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toMatch(/^drivebay: 0123456789/);
+});

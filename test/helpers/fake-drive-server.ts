@@ -106,7 +106,9 @@ export class FakeDriveServer {
     const intervention = this.intervene(seen);
     if (intervention?.cut === 'before') return void request.socket.destroy();
     if (intervention?.status !== undefined) {
-      return void response.writeHead(intervention.status, intervention.headers).end(intervention.body);
+      const body = intervention.body ?? '';
+      const length = { 'content-length': Buffer.byteLength(body) };
+      return void response.writeHead(intervention.status, { ...length, ...intervention.headers }).end(body);
     }
     const login = `Basic ${Buffer.from(FAKE_AUTH).toString('base64')}`;
     const answer =
