@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { formatKeyRing, parseKeyRing, withNewKey } from './key-ring.ts';
 import type { KeyRing } from './key-ring.ts';
 
@@ -20,21 +19,30 @@ export function textKeyRing(text: string): KeyRingSource {
 }
 
 /** Keys that a shell command prints. */
-export function commandKeyRing(command: string): KeyRingSource {
+export function commandKeyRing(command: string, { timeoutMs = COMMAND_TIMEOUT_MS } = {}): KeyRingSource {
   return {
     replace: null,
     async load() {
+      const text = await outputOf(command, timeoutMs);
       try {
-        const run = promisify(execFile);
-        const { stdout } = await run('/bin/sh', ['-c', command], { timeout: COMMAND_TIMEOUT_MS });
-        return parseKeyRing(stdout);
+        return parseKeyRing(text);
       } catch (cause) {
-        // The error of a command shows its output, which may hold keys.
-        const reason = cause instanceof Error && !('stdout' in cause) ? cause.message : 'it failed.';
-        throw new Error(`The command for the master key gave none: ${reason}`);
+        throw new Error(`The command for the master key gave none: ${messageOf(cause)}`, { cause });
       }
     },
   };
+}
+
+/** What the command prints. Its error is not passed on as a cause, because it shows the output, which may hold keys. */
+async function outputOf(command: string, timeoutMs: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  execFile('/bin/sh', ['-c', command], { timeout: timeoutMs, killSignal: 'SIGKILL' }, (error, stdout) => {
+    if (error === null) resolve(stdout);
+    else if (error.killed === true)
+      reject(new Error(`The command for the master key took over ${timeoutMs} ms.`));
+    else reject(new Error(`The command for the master key failed with exit code ${String(error.code)}.`));
+  });
+  return await promise;
 }
 
 /**
@@ -64,7 +72,7 @@ function parseKeyFile(file: string, text: string): KeyRing {
   try {
     return parseKeyRing(text);
   } catch (cause) {
-    throw new Error(`${file}: ${cause instanceof Error ? cause.message : 'it cannot be read.'}`, { cause });
+    throw new Error(`${file}: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -90,4 +98,8 @@ function replaceFile(file: string, text: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -103,7 +103,7 @@ async function runWriter(workerData: {
   writers: number;
   rounds: number;
 }): Promise<void> {
-  const worker = new Worker(new URL('drive-lock-writer.ts', import.meta.url), { workerData });
+  const worker = new Worker(new URL('scratch-writer-thread.ts', import.meta.url), { workerData });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   worker.on('error', reject);
   worker.on('exit', (code) =>

@@ -1,0 +1,94 @@
+import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { GIB, MIB } from '../../core/sizes.ts';
+import { createFilePool } from './file-pool.ts';
+import { volumePath } from './volume-path.ts';
+
+const DRIVE = 'ab0b0c0d-1111-4222-8333-444455556666';
+let directory = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'drivebay-files-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const takenBytes = (): number => statSync(volumePath(directory, DRIVE)).blocks * 512;
+
+test('a volume is a sparse file under the first two digits of its UUID, for its owner alone', async () => {
+  const pool = createFilePool({ directory });
+  await pool.create(DRIVE, 100 * GIB);
+  const path = join(directory, 'drives', 'ab', `${DRIVE}.img`);
+  expect(statSync(path).size).toBe(100 * GIB);
+  expect(takenBytes()).toBe(0);
+  expect(statSync(path).mode % 0o1000).toBe(0o600);
+});
+
+test('space is taken by writing and by claiming, and given back by zeroing and discarding', async () => {
+  const pool = createFilePool({ directory });
+  await pool.create(DRIVE, 10 * MIB);
+  const device = await pool.open(DRIVE, 'read-write');
+  await device.reserve({ offsetBytes: 0, lengthBytes: MIB });
+  expect(takenBytes()).toBe(MIB);
+  await device.write(MIB, new Uint8Array(MIB).fill(1));
+  await device.flush();
+  expect(takenBytes()).toBe(2 * MIB);
+  await device.discard({ offsetBytes: 0, lengthBytes: MIB });
+  await device.zero({ offsetBytes: MIB, lengthBytes: MIB });
+  expect(takenBytes()).toBe(0);
+  await device.close();
+});
+
+test('only what was written is data', async () => {
+  const pool = createFilePool({ directory });
+  await pool.create(DRIVE, 10 * MIB);
+  const device = await pool.open(DRIVE, 'read-write');
+  await device.write(3 * MIB, new Uint8Array(MIB).fill(1));
+  expect(await device.extents({ offsetBytes: 0, lengthBytes: 10 * MIB })).toEqual([
+    { offsetBytes: 0, lengthBytes: 3 * MIB, kind: 'zero' },
+    { offsetBytes: 3 * MIB, lengthBytes: MIB, kind: 'data' },
+    { offsetBytes: 4 * MIB, lengthBytes: 6 * MIB, kind: 'zero' },
+  ]);
+  await device.close();
+});
+
+test('a file that another opening has cut reads as zeros past its end', async () => {
+  const pool = createFilePool({ directory });
+  await pool.create(DRIVE, 3000);
+  const device = await pool.open(DRIVE, 'read-write');
+  await device.write(0, new Uint8Array(3000).fill(1));
+  truncateSync(volumePath(directory, DRIVE), 1000);
+  const bytes = new Uint8Array(3000).fill(9);
+  await device.read(0, bytes);
+  expect(bytes).toEqual(new Uint8Array(3000).fill(1, 0, 1000));
+  await device.close();
+});
+
+test('files that are no volumes are not listed', async () => {
+  const pool = createFilePool({ directory });
+  await pool.create(DRIVE, 1);
+  writeFileSync(join(directory, 'drives', 'ab', '.clone-1-1'), '');
+  writeFileSync(join(directory, 'drives', 'ab', 'notes.img'), '');
+  writeFileSync(join(directory, 'drives', 'README'), '');
+  mkdirSync(join(directory, 'drives', 'lost+found'));
+  expect(await pool.list()).toEqual([DRIVE]);
+});
+
+test('the directory of a pool is never made: it may be a disk that is not mounted', () => {
+  const pool = createFilePool({ directory: join(directory, 'missing') });
+  const enoent = expect.objectContaining({ code: 'ENOENT' });
+  expect(() => pool.create(DRIVE, 1)).toThrow(enoent);
+  expect(() => pool.remove(DRIVE)).toThrow(enoent);
+  expect(() => pool.list()).toThrow(enoent);
+});
+
+test('a volume larger than the file system allows is refused, and leaves nothing behind', async () => {
+  const pool = createFilePool({ directory });
+  expect(() => pool.create(DRIVE, Number.MAX_SAFE_INTEGER)).toThrow(/EFBIG|EINVAL|ENOSPC/);
+  expect(await pool.list()).toEqual([]);
+});
+
+test('a name that is no UUID never becomes a path', () => {
+  const pool = createFilePool({ directory });
+  expect(() => pool.create('../../etc/passwd', 1)).toThrow(RangeError);
+});
