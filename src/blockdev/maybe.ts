@@ -20,6 +20,23 @@ export function ensuring<Value>(work: () => Maybe<Value>, cleanup: () => Maybe<v
   return chain(cleanup(), () => value);
 }
 
+/** Runs the work; when it fails, `rescue` is run and the same error is thrown afterwards. */
+export function rescued<Value>(
+  work: () => Maybe<Value>,
+  rescue: (error: unknown) => Maybe<void>,
+): Maybe<Value> {
+  const fail = (error: unknown): Maybe<never> =>
+    chain(rescue(error), () => {
+      throw error;
+    });
+  try {
+    const result = work();
+    return result instanceof Promise ? result.catch(fail) : result;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
 /** Does one step after the other until one answers false; a loop that waits only where there is something to wait for. */
 export function repeat(step: () => Maybe<boolean>): Maybe<void> {
   for (;;) {

@@ -1,7 +1,7 @@
 import type { PoolView } from '../core/placement.ts';
 import { DriveError } from '../core/errors.ts';
 import type { DataThreadGroup } from './data-thread-group.ts';
-import type { PoolConfig, Pools } from './pools.ts';
+import type { PoolConfig, Pools, WriteAdmission } from './pools.ts';
 import type { PoolSpec, PoolStatus } from './volume.ts';
 
 /** A pool that has not answered for this long is inactive until it does. */
@@ -35,120 +35,135 @@ export interface ThreadPoolsOptions {
 
 /** Opens the configured pools and keeps watching them. */
 export async function openThreadPools(options: ThreadPoolsOptions): Promise<Pools> {
-  const states = new Map<string, PoolState>();
-  for (const config of options.configs) {
-    states.set(config.spec.name, {
-      config,
-      threads: options.startThreads(config),
-      status: { isActive: false, reason: `Pool ${config.spec.name} has not answered yet.` },
-      pendingBytes: 0,
-      writtenBytes: 0,
-      check: null,
-    });
+  const pools = new ThreadPools(options);
+  await pools.lookFirst();
+  return pools;
+}
+
+class ThreadPools implements Pools {
+  readonly #options: ThreadPoolsOptions;
+  readonly #states: ReadonlyMap<string, PoolState>;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: ThreadPoolsOptions) {
+    this.#options = options;
+    this.#states = new Map(
+      options.configs.map((config) => [config.spec.name, initialState(config, options.startThreads(config))]),
+    );
+    this.#timer = setInterval(() => void this.refresh(), REFRESH_MS);
+    this.#timer.unref();
   }
 
-  function stateOf(poolName: string): PoolState {
-    const state = states.get(poolName);
-    if (state === undefined) {
-      throw new DriveError('system', `Pool ${poolName} is not configured.`, { pool: poolName });
+  get configs(): readonly PoolConfig[] {
+    return this.#options.configs;
+  }
+
+  /** Looks at every pool, but does not wait for ever for one that hangs. */
+  async lookFirst(): Promise<void> {
+    const { promise: expired, resolve: expire } = Promise.withResolvers<void>();
+    const timer = setTimeout(expire, FIRST_LOOK_MS);
+    await Promise.race([this.refresh(), expired]);
+    clearTimeout(timer);
+  }
+
+  threadsOf(poolName: string): DataThreadGroup {
+    const state = this.#stateOf(poolName);
+    if (!state.status.isActive) throw new DriveError('system', state.status.reason, { pool: poolName });
+    return state.threads;
+  }
+
+  statusOf(poolName: string): PoolStatus {
+    const state = this.#states.get(poolName);
+    return state?.status ?? { isActive: false, reason: `Pool ${poolName} is not configured.` };
+  }
+
+  views(): readonly PoolView[] {
+    return [...this.#states.values()].map(viewOf);
+  }
+
+  async admit(poolName: string, sizeBytes: number): Promise<(writtenBytes: number) => void> {
+    const state = this.#stateOf(poolName);
+    if (!(await this.#hasRoom(state, sizeBytes))) {
+      const sentence = `Pool ${poolName} has no room left for ${sizeBytes} bytes.`;
+      throw new DriveError('full', sentence, { pool: poolName });
     }
-    return state;
+    return letIn(state, sizeBytes);
   }
 
-  function setStatus(state: PoolState, status: PoolStatus): void {
-    const hasChanged = state.status.isActive !== status.isActive;
-    state.status = status;
-    if (hasChanged || !status.isActive) options.onChange(state.config.spec.name, status);
+  async admitWrite(poolName: string, sizeBytes: number): Promise<WriteAdmission> {
+    const state = this.#stateOf(poolName);
+    const isPoolLow = !(await this.#hasRoom(state, sizeBytes));
+    return { isPoolLow, done: letIn(state, sizeBytes) };
   }
 
-  async function check(state: PoolState): Promise<void> {
-    const poolName = state.config.spec.name;
-    const mayMark = await options.mayMark(poolName);
-    const writtenBefore = state.writtenBytes;
-    try {
-      const { reason, room } = await state.threads.leastBusy().call('check', { mayMark });
-      if (reason === null && mayMark) await options.onMarked(poolName);
-      state.writtenBytes -= writtenBefore;
-      setStatus(
-        state,
-        room === null ? { isActive: false, reason: reason ?? 'unknown' } : { isActive: true, room },
-      );
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      setStatus(state, { isActive: false, reason: `Pool ${poolName} cannot be used: ${message}` });
-    }
+  volumeLocation({ driveId, poolName }: { driveId: string; poolName: string }): string {
+    return this.#options.volumeLocation(this.#stateOf(poolName).config.spec, driveId);
   }
 
-  async function refreshOne(state: PoolState): Promise<void> {
-    state.check ??= check(state).finally(() => {
+  async refresh(): Promise<void> {
+    await Promise.all([...this.#states.values()].map((state) => this.#refreshOne(state)));
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([...this.#states.values()].map((state) => state.threads.stop()));
+  }
+
+  #stateOf(poolName: string): PoolState {
+    const state = this.#states.get(poolName);
+    if (state !== undefined) return state;
+    throw new DriveError('system', `Pool ${poolName} is not configured.`, { pool: poolName });
+  }
+
+  /** Before saying no, looks again: what was written since may have replaced what was there. */
+  async #hasRoom(state: PoolState, sizeBytes: number): Promise<boolean> {
+    if (availableBytes(state) >= sizeBytes) return true;
+    await this.#refreshOne(state);
+    return availableBytes(state) >= sizeBytes;
+  }
+
+  async #refreshOne(state: PoolState): Promise<void> {
+    state.check ??= this.#check(state).finally(() => {
       state.check = null;
     });
-    const stalledMs = state.threads.stalledMs(options.now());
+    const stalledMs = state.threads.stalledMs(this.#options.now());
     if (stalledMs > STALLED_MS && state.status.isActive) {
       const seconds = Math.round(stalledMs / 1000);
       const reason = `Pool ${state.config.spec.name} has not answered for ${seconds} s.`;
-      setStatus(state, { isActive: false, reason });
+      this.#setStatus(state, { isActive: false, reason });
     }
     await state.check;
   }
 
-  /** Before saying no, looks again: what was written since may have replaced what was there. */
-  async function hasRoom(state: PoolState, sizeBytes: number): Promise<boolean> {
-    if (availableBytes(state) >= sizeBytes) return true;
-    await refreshOne(state);
-    return availableBytes(state) >= sizeBytes;
+  async #check(state: PoolState): Promise<void> {
+    const poolName = state.config.spec.name;
+    const writtenBefore = state.writtenBytes;
+    try {
+      const mayMark = await this.#options.mayMark(poolName);
+      const { reason, room } = await state.threads.leastBusy().call('check', { mayMark });
+      if (reason === null && mayMark) await this.#options.onMarked(poolName);
+      state.writtenBytes -= writtenBefore;
+      const inactive = { isActive: false, reason: reason ?? 'unknown' } as const;
+      this.#setStatus(state, room === null ? inactive : { isActive: true, room });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#setStatus(state, { isActive: false, reason: `Pool ${poolName} cannot be used: ${message}` });
+    }
   }
 
-  async function refresh(): Promise<void> {
-    await Promise.all([...states.values()].map(refreshOne));
+  #setStatus(state: PoolState, status: PoolStatus): void {
+    const before = state.status;
+    state.status = status;
+    const hasChanged = before.isActive !== status.isActive;
+    const hasNewReason = !before.isActive && !status.isActive && before.reason !== status.reason;
+    if (hasChanged || hasNewReason) this.#options.onChange(state.config.spec.name, status);
   }
+}
 
-  const firstLook = AbortSignal.timeout(FIRST_LOOK_MS);
-  await Promise.race([
-    refresh(),
-    new Promise<void>((resolve) => {
-      firstLook.addEventListener('abort', () => resolve(), { once: true });
-    }),
-  ]);
-  const timer = setInterval(() => void refresh(), REFRESH_MS);
-  timer.unref();
-
-  const pools: Pools = {
-    configs: options.configs,
-    threadsOf(poolName) {
-      const state = stateOf(poolName);
-      if (!state.status.isActive) {
-        throw new DriveError('system', state.status.reason, { pool: poolName });
-      }
-      return state.threads;
-    },
-    statusOf(poolName) {
-      const state = states.get(poolName);
-      return state?.status ?? { isActive: false, reason: `Pool ${poolName} is not configured.` };
-    },
-    views: () => [...states.values()].map(viewOf),
-    async admit(poolName, sizeBytes) {
-      const state = stateOf(poolName);
-      if (!(await hasRoom(state, sizeBytes))) {
-        throw new DriveError('full', `Pool ${poolName} has no room left for ${sizeBytes} bytes.`, {
-          pool: poolName,
-        });
-      }
-      return letIn(state, sizeBytes);
-    },
-    async admitWrite(poolName, sizeBytes) {
-      const state = stateOf(poolName);
-      const isPoolLow = !(await hasRoom(state, sizeBytes));
-      return { isPoolLow, done: letIn(state, sizeBytes) };
-    },
-    volumeLocation: ({ driveId, poolName }) => options.volumeLocation(stateOf(poolName).config.spec, driveId),
-    refresh,
-    async stop() {
-      clearInterval(timer);
-      await Promise.all([...states.values()].map((state) => state.threads.stop()));
-    },
-  };
-  return pools;
+function initialState(config: PoolConfig, threads: DataThreadGroup): PoolState {
+  const reason = `Pool ${config.spec.name} has not answered yet.`;
+  const status = { isActive: false, reason } as const;
+  return { config, threads, status, pendingBytes: 0, writtenBytes: 0, check: null };
 }
 
 function letIn(state: PoolState, sizeBytes: number): (writtenBytes: number) => void {

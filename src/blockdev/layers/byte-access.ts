@@ -1,7 +1,8 @@
 import { roundDown, roundUp } from '../../core/sizes.ts';
 import type { BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
-import { chain, eachInOrder } from '../maybe.ts';
+import { chain, eachInOrder, rescued } from '../maybe.ts';
 import { checkRange, checkSize, mapExtents, outerBlocks } from '../ranges.ts';
+import { isSystemError } from '../system-error.ts';
 import { changeBlock, isZero, partsOf } from './block-parts.ts';
 import type { DriveLock } from './drive-lock.ts';
 
@@ -100,7 +101,11 @@ class ByteAccess implements ByteDevice {
 
   reserve(range: Range): Maybe<void> {
     this.#check(range);
-    return this.#device.reserve(outerBlocks(range, this.#unit));
+    const blocks = outerBlocks(range, this.#unit);
+    return rescued(
+      () => this.#device.reserve(blocks),
+      (error) => (isSystemError(error, 'ENOSPC', 'EDQUOT') ? this.#giveBack(blocks) : undefined),
+    );
   }
 
   extents(range: Range): Maybe<readonly Extent[]> {
@@ -136,6 +141,19 @@ class ByteAccess implements ByteDevice {
 
   exclusively<Result>(work: (blocks: BlockDevice) => Maybe<Result>): Maybe<Result> {
     return this.#lock.exclusive(() => work(this.#device));
+  }
+
+  /**
+   * A file system may take all that is left before it says that it is not enough, and nobody else could write then. So
+   * what holds no data is given back, which under the lock nobody is about to write.
+   */
+  #giveBack(blocks: Range): Maybe<void> {
+    return this.#lock.exclusive(() =>
+      chain(this.#device.extents(blocks), (extents) => {
+        const empty = extents.filter((extent) => extent.kind === 'zero');
+        return eachInOrder(empty, (extent) => this.#device.discard(extent));
+      }),
+    );
   }
 
   #check(range: Range): void {

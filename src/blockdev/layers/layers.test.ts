@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import type { BlockDevice } from '../block-device.ts';
+import type { BlockDevice, Range } from '../block-device.ts';
 import { MEMORY_PAGE_BYTES, memoryDevice } from '../memory/memory-device.ts';
 import type { MemoryContent } from '../memory/memory-device.ts';
-import { scratchEngine } from '../scratch-devices.ts';
+import { later, scratchEngine } from '../scratch-devices.ts';
 import { byteAccess } from './byte-access.ts';
 import { createDriveLock, DRIVE_LOCK_BYTES } from './drive-lock.ts';
 import { fault } from './fault.ts';
@@ -65,6 +65,28 @@ test('a write beyond the capacity fails with ENOSPC, as does claiming space, and
   );
   await volume.discard({ offsetBytes: 0, lengthBytes: 3 * MEMORY_PAGE_BYTES });
   await volume.write(8 * MEMORY_PAGE_BYTES, new Uint8Array(2 * MEMORY_PAGE_BYTES));
+});
+
+test('claiming space that is not there gives back what was claimed on the way, and leaves data alone', async () => {
+  for (const answer of [(device: BlockDevice) => device, later]) {
+    const { device } = memory(PAYLOAD + 16 * MEMORY_PAGE_BYTES);
+    const discarded: Range[] = [];
+    const full = Object.assign(fault(device, [{ call: 'reserve', nth: 1, code: 'ENOSPC' }]), {
+      discard: (range: Range) => {
+        discarded.push(range);
+      },
+    });
+    const sizeBytes = 16 * MEMORY_PAGE_BYTES;
+    const lock = createDriveLock(new SharedArrayBuffer(DRIVE_LOCK_BYTES), 'event-loop');
+    const volume = byteAccess(encrypted(answer(full)), { sizeBytes, lock });
+    await volume.write(4 * MEMORY_PAGE_BYTES, new Uint8Array(MEMORY_PAGE_BYTES).fill(1));
+    const claim = async () => await volume.reserve({ offsetBytes: 700, lengthBytes: 8 * MEMORY_PAGE_BYTES });
+    await expect(claim).rejects.toEqual(code('ENOSPC'));
+    expect(discarded).toEqual([
+      { offsetBytes: PAYLOAD + 512, lengthBytes: 4 * MEMORY_PAGE_BYTES - 512 },
+      { offsetBytes: PAYLOAD + 5 * MEMORY_PAGE_BYTES, lengthBytes: 3 * MEMORY_PAGE_BYTES + 1024 },
+    ]);
+  }
 });
 
 test('the lock is free again after a write that failed', async () => {
