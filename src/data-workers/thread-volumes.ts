@@ -11,11 +11,18 @@ import { pieceCount, readPieces, READ_WINDOW_PIECES } from './piece-reader.ts';
 import type { PieceLender } from './piece-lender.ts';
 import type { Pools } from './pools.ts';
 import type { VolumeSpec } from './volume.ts';
-import type { BodyWrite, LentPiece, LentPieces, Volumes } from './volumes.ts';
+import type { BodyWrite, LentPiece, LentPieces, ReceivedBody, Volumes } from './volumes.ts';
+import type { MappedBlock } from './protocol.ts';
 import { poolFailure } from './pool-failure.ts';
 
 /** What one call of `fillHoles` may occupy a data thread with. */
 const FILL_STEP_BYTES = 16 * MIB;
+
+/** Where a volume is. */
+interface StoredVolume {
+  readonly driveId: string;
+  readonly poolName: string;
+}
 
 export interface ThreadVolumesOptions {
   readonly arena: Arena;
@@ -27,134 +34,162 @@ export interface ThreadVolumesOptions {
 
 /** Volumes served by each pool's own data threads. */
 export function createThreadVolumes(options: ThreadVolumesOptions): Volumes {
-  const { arena, readLender, bodyLender, pools } = options;
-  const { memory } = arena;
-  const flushGroups = new Map<string, FlushGroup>();
+  return new ThreadVolumes(options);
+}
 
-  function groupOf(poolName: string): DataThreadGroup {
-    return pools.threadsOf(poolName);
+class ThreadVolumes implements Volumes {
+  readonly #options: ThreadVolumesOptions;
+  readonly #memory: WebAssembly.Memory;
+  readonly #flushGroups = new Map<string, FlushGroup>();
+
+  constructor(options: ThreadVolumesOptions) {
+    this.#options = options;
+    this.#memory = options.arena.memory;
   }
 
-  /** Runs work on a thread that has the volume open. */
-  async function onVolume<Result>(
+  async create(spec: VolumeSpec, passphrase: string | null): Promise<void> {
+    await answered(spec, () => this.#groupOf(spec).leastBusy().call('create', { spec, passphrase }));
+  }
+
+  async remove(volume: StoredVolume): Promise<void> {
+    await this.close(volume);
+    const { driveId } = volume;
+    await answered(volume, () => this.#groupOf(volume).leastBusy().call('remove', { driveId }));
+  }
+
+  async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
+    await this.#onVolume(spec, (thread) => thread.call('resize', { driveId: spec.driveId, sizeBytes }));
+    await this.close(spec);
+  }
+
+  async read(spec: VolumeSpec, range: Range): Promise<LentPieces> {
+    const loan = await this.#options.readLender.borrow(Math.min(READ_WINDOW_PIECES, pieceCount(range)));
+    let thread: DataThreadClient;
+    try {
+      thread = await this.#openIn(spec);
+    } catch (error) {
+      loan.release();
+      throw error;
+    }
+    const readPiece = (offsetBytes: number, into: Segment): Promise<unknown> =>
+      answered(spec, () => thread.call('read', { driveId: spec.driveId, offsetBytes, into }));
+    return await readPieces({ range, loan, memory: this.#memory, readPiece });
+  }
+
+  async readWithDigest(spec: VolumeSpec, range: Range): Promise<LentPieces & { sha256: Uint8Array }> {
+    const loan = await this.#options.readLender.borrow(pieceCount(range));
+    try {
+      const placements = placed(range, loan.segments);
+      const segments = placements.map(({ segment }) => segment);
+      const sha256 = await this.#onVolume(spec, async (thread) => {
+        const reads = placements.map(({ offsetBytes, segment }) =>
+          thread.call('read', { driveId: spec.driveId, offsetBytes, into: segment }),
+        );
+        await allSettledThenThrow(reads);
+        return await thread.call('sha256', { segments });
+      });
+      const views = segments.map((segment) => viewOf(this.#memory, segment));
+      return { sha256, ...lendTogether(views, () => loan.release()) };
+    } catch (error) {
+      loan.release();
+      throw error;
+    }
+  }
+
+  async receive(body: AsyncIterable<Uint8Array>, bodyBytes: number): Promise<ReceivedBody> {
+    return await receiveBody({ lender: this.#options.bodyLender, memory: this.#memory }, body, bodyBytes);
+  }
+
+  async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {
+    const writtenBytes = await this.#writeAdmitted(spec, write);
+    if (writtenBytes > 0) await this.#flush(spec);
+    return writtenBytes;
+  }
+
+  async map(
+    spec: VolumeSpec,
+    { range, withHash }: { range: Range; withHash: boolean },
+  ): Promise<readonly MappedBlock[]> {
+    const { driveId } = spec;
+    return await this.#onVolume(spec, (thread) => thread.call('map', { driveId, range, withHash }));
+  }
+
+  async fillHoles(spec: VolumeSpec): Promise<number> {
+    let writtenBytes = 0;
+    for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
+      const lengthBytes = Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes);
+      writtenBytes += await this.#fillStep(spec, { offsetBytes, lengthBytes });
+    }
+    if (writtenBytes > 0) await this.#flush(spec);
+    return writtenBytes;
+  }
+
+  async close(volume: StoredVolume): Promise<void> {
+    this.#flushGroups.delete(volume.driveId);
+    await this.#groupOf(volume).closeVolume(volume.driveId);
+  }
+
+  #groupOf({ poolName }: StoredVolume): DataThreadGroup {
+    return this.#options.pools.threadsOf(poolName);
+  }
+
+  /** A thread that has the volume open. */
+  async #openIn(spec: VolumeSpec): Promise<DataThreadClient> {
+    const thread = this.#groupOf(spec).leastBusy();
+    await answered(spec, async () => await thread.ensureOpen(spec));
+    return thread;
+  }
+
+  async #onVolume<Result>(
     spec: VolumeSpec,
     work: (thread: DataThreadClient) => Promise<Result>,
   ): Promise<Result> {
-    const thread = groupOf(spec.poolName).leastBusy();
-    return await answered(spec, async () => {
-      await thread.ensureOpen(spec);
-      return await work(thread);
-    });
+    const thread = await this.#openIn(spec);
+    return await answered(spec, () => work(thread));
   }
 
-  async function flush(spec: VolumeSpec): Promise<void> {
-    let group = flushGroups.get(spec.driveId);
+  async #flush(spec: VolumeSpec): Promise<void> {
+    const { driveId } = spec;
+    let group = this.#flushGroups.get(driveId);
     if (group === undefined) {
       group = createFlushGroup(async () => {
-        await onVolume(spec, (thread) => thread.call('flush', { driveId: spec.driveId }));
+        await this.#onVolume(spec, (thread) => thread.call('flush', { driveId }));
       });
-      flushGroups.set(spec.driveId, group);
+      this.#flushGroups.set(driveId, group);
     }
     await group.flush();
   }
 
-  async function close(volume: { driveId: string; poolName: string }): Promise<void> {
-    flushGroups.delete(volume.driveId);
-    await groupOf(volume.poolName).closeVolume(volume.driveId);
-  }
-
-  return {
-    async create(spec, passphrase) {
-      await answered(spec, () => groupOf(spec.poolName).leastBusy().call('create', { spec, passphrase }));
-    },
-    async remove(volume) {
-      await close(volume);
-      await answered(volume, () =>
-        groupOf(volume.poolName).leastBusy().call('remove', { driveId: volume.driveId }),
-      );
-    },
-    async resize(spec, sizeBytes) {
-      await onVolume(spec, (thread) => thread.call('resize', { driveId: spec.driveId, sizeBytes }));
-      await close(spec);
-    },
-    async read(spec, range) {
-      const loan = await readLender.borrow(Math.min(READ_WINDOW_PIECES, pieceCount(range)));
-      return await onVolume(spec, async (thread) => {
-        const readPiece = (offsetBytes: number, into: Segment): Promise<unknown> =>
-          answered(spec, () => thread.call('read', { driveId: spec.driveId, offsetBytes, into }));
-        return await readPieces({ range, loan, memory, readPiece });
-      });
-    },
-    async readWithDigest(spec, range) {
-      const loan = await readLender.borrow(pieceCount(range));
-      try {
-        const segments = placed(range, loan.segments);
-        const sha256 = await onVolume(spec, async (thread) => {
-          const reads = segments.map(({ offsetBytes, segment }) =>
-            thread.call('read', { driveId: spec.driveId, offsetBytes, into: segment }),
-          );
-          await allSettledThenThrow(reads);
-          return await thread.call('sha256', { segments: segments.map(({ segment }) => segment) });
-        });
-        const views = segments.map(({ segment }) => viewOf(memory, segment));
-        return { sha256, ...lendTogether(views, () => loan.release()) };
-      } catch (error) {
-        loan.release();
-        throw error;
-      }
-    },
-    async receive(body, bodyBytes) {
-      return await receiveBody({ lender: bodyLender, memory }, body, bodyBytes);
-    },
-    async write(spec, write) {
-      const writtenBytes = await writeAdmitted(spec, write);
-      if (writtenBytes > 0) await flush(spec);
-      return writtenBytes;
-    },
-    async map(spec, { range, withHash }) {
-      return await onVolume(spec, (thread) => thread.call('map', { driveId: spec.driveId, range, withHash }));
-    },
-    async fillHoles(spec) {
-      let writtenBytes = 0;
-      for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
-        const lengthBytes = Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes);
-        const done = await pools.admit(spec.poolName, lengthBytes);
-        const range = { offsetBytes, lengthBytes };
-        writtenBytes += await onVolume(spec, (thread) =>
-          thread.call('fillHoles', { driveId: spec.driveId, range }),
-        ).finally(() => done(0));
-      }
-      if (writtenBytes > 0) await flush(spec);
-      return writtenBytes;
-    },
-    close,
-    async stop() {
-      await pools.stop();
-    },
-  };
-
-  async function writeAdmitted(
-    spec: VolumeSpec,
-    { offsetBytes, body, encoding, sha256 }: BodyWrite,
-  ): Promise<number> {
+  async #writeAdmitted(spec: VolumeSpec, write: BodyWrite): Promise<number> {
+    const { offsetBytes, body, encoding, sha256 } = write;
     const bodyBytes = body.segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
-    const admission = await pools.admitWrite(spec.poolName, bodyBytes);
+    const { isPoolLow, done } = await this.#options.pools.admitWrite(spec.poolName, bodyBytes);
     let writtenBytes = 0;
     try {
-      const task = { offsetBytes, segments: body.segments, encoding, sha256, isPoolLow: admission.isPoolLow };
-      writtenBytes = await onVolume(spec, (thread) => thread.call('write', { driveId: spec.driveId, task }));
+      const task = { offsetBytes, segments: body.segments, encoding, sha256, isPoolLow };
+      const { driveId } = spec;
+      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, task }));
       return writtenBytes;
     } finally {
-      admission.done(writtenBytes);
+      done(writtenBytes);
+    }
+  }
+
+  async #fillStep(spec: VolumeSpec, range: Range): Promise<number> {
+    const { driveId } = spec;
+    const done = await this.#options.pools.admit(spec.poolName, range.lengthBytes);
+    let writtenBytes = 0;
+    try {
+      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('fillHoles', { driveId, range }));
+      return writtenBytes;
+    } finally {
+      done(writtenBytes);
     }
   }
 }
 
 /** Translates what the operating system says of a pool into an error of the domain. */
-async function answered<Result>(
-  volume: { driveId: string; poolName: string },
-  work: () => Promise<Result>,
-): Promise<Result> {
+async function answered<Result>(volume: StoredVolume, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {

@@ -29,7 +29,6 @@ export interface Volumes {
   fillHoles(spec: VolumeSpec): Promise<number>;
   /** Closes the volume in every thread. */
   close(volume: { driveId: string; poolName: string }): Promise<void>;
-  stop(): Promise<void>;
 }
 
 /** What a write consists of once its body is there. */
