@@ -31,29 +31,33 @@ export function mergeSecret(
 
 /** Folds stripes into one: XOR the next one in, diffuse, and on. */
 function combine(stripes: Uint8Array, stripeBytes: number, hashName: string): Uint8Array {
+  const hashBytes = hash(hashName, '', 'buffer').byteLength;
   let folded: Uint8Array = new Uint8Array(stripeBytes);
   for (let at = 0; at < stripes.byteLength; at += stripeBytes) {
-    folded = diffuse(xor(folded, stripes.subarray(at, at + stripeBytes)), hashName);
+    folded = diffuse(xor(folded, stripes.subarray(at, at + stripeBytes)), { hashName, hashBytes });
   }
   return folded;
 }
 
 /** Replaces each piece of the length of a hash by the hash of its number and itself. */
-function diffuse(block: Uint8Array, hashName: string): Uint8Array {
-  const pieces: Buffer[] = [];
-  let lengthBytes = 0;
-  while (lengthBytes < block.byteLength) {
-    const number = Buffer.alloc(4);
-    number.writeUInt32BE(pieces.length);
-    const hashBytes = pieces[0]?.byteLength ?? hash(hashName, '', 'buffer').byteLength;
-    const piece = block.subarray(lengthBytes, lengthBytes + hashBytes);
-    const digest = hash(hashName, Buffer.concat([number, piece]), 'buffer');
-    pieces.push(digest);
-    lengthBytes += digest.byteLength;
+function diffuse(
+  block: Uint8Array,
+  { hashName, hashBytes }: { hashName: string; hashBytes: number },
+): Uint8Array {
+  const diffused = new Uint8Array(block.byteLength);
+  const numbered = Buffer.alloc(4 + hashBytes);
+  for (let at = 0; at < block.byteLength; at += hashBytes) {
+    const piece = block.subarray(at, at + hashBytes);
+    numbered.writeUInt32BE(at / hashBytes);
+    numbered.set(piece, 4);
+    const digest = hash(hashName, numbered.subarray(0, 4 + piece.byteLength), 'buffer');
+    diffused.set(digest.subarray(0, piece.byteLength), at);
   }
-  return Buffer.concat(pieces).subarray(0, block.byteLength);
+  return diffused;
 }
 
 function xor(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return left.map((byte, index) => byte ^ (right[index] ?? 0));
+  const result = new Uint8Array(left.byteLength);
+  for (let at = 0; at < result.byteLength; at += 1) result[at] = (left[at] ?? 0) ^ (right[at] ?? 0);
+  return result;
 }

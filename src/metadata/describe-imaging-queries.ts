@@ -77,6 +77,18 @@ export function describeImagingQueries(store: () => MetadataStore): void {
       expect(await store().imaging.findByTarget(drive(0))).toEqual({ ...first, ...running });
     });
 
+    test('that are named are passed over, for as long as they are named', async () => {
+      const first = await insert(0, 1);
+      const second = await insert(2, 1);
+      const passOver = (exceptJobIds: readonly string[]) =>
+        store().transaction((tx) =>
+          tx.imaging.lease({ leaseOwner: 'a', nowMs: 0, leaseExpiresAtMs: 10, exceptJobIds }),
+        );
+      expect(await passOver([first.jobId, second.jobId])).toBeNull();
+      expect((await passOver([first.jobId]))?.jobId).toBe(second.jobId);
+      expect((await passOver([]))?.jobId).toBe(first.jobId);
+    });
+
     test('are leased once when many ask at the same time', async () => {
       await insert(0, 1);
       await insert(2, 1);

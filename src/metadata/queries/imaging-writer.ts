@@ -10,11 +10,11 @@ type NewJob = Parameters<ImagingWriter['insert']>[0];
 export function createImagingWriter(db: Kysely<Schema>): ImagingWriter {
   return {
     insert: (job) => insertJob(db, job),
-    async lease({ leaseOwner, nowMs, leaseExpiresAtMs }) {
+    async lease({ leaseOwner, nowMs, leaseExpiresAtMs, exceptJobIds = [] }) {
       const row = await db
         .updateTable('imaging_jobs')
         .set({ state: 'running', lease_owner: leaseOwner, lease_expires_at_ms: leaseExpiresAtMs })
-        .where('position', '=', selectLeasable(db, nowMs))
+        .where('position', '=', selectLeasable(db, nowMs, exceptJobIds))
         .returning(JOB_COLUMNS)
         .executeTakeFirst();
       return row === undefined ? null : toJob(row);
@@ -79,11 +79,12 @@ async function insertJob(db: Kysely<Schema>, job: NewJob): Promise<void> {
 }
 
 /** The job that is next: in the order of the queue, whoever left it. */
-function selectLeasable(db: Kysely<Schema>, nowMs: number) {
-  return db
+function selectLeasable(db: Kysely<Schema>, nowMs: number, exceptJobIds: readonly string[]) {
+  const leasable = db
     .selectFrom('imaging_jobs')
     .select('position')
     .where((eb) => eb.or([eb('state', '=', 'queued'), eb('lease_expires_at_ms', '<=', nowMs)]))
     .orderBy('position')
     .limit(sql.lit(1));
+  return exceptJobIds.length === 0 ? leasable : leasable.where('job_id', 'not in', exceptJobIds);
 }
