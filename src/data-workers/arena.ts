@@ -1,7 +1,7 @@
 import type { Range } from '../blockdev/block-device.ts';
 
 /** The unit in which data moves between threads: small enough to stay in a core's cache on its way. */
-export const PIECE_BYTES = 256 * 1024;
+export const PIECE_BYTES = 1024 * 1024;
 
 /** A stretch of the arena, lent to one request. */
 export interface Segment {

@@ -4,7 +4,7 @@ import type { Loan, Segment } from './arena.ts';
 import type { LentPiece, LentPieces } from './volumes.ts';
 
 /** Pieces that one read has in memory at a time: one on its way out, the others being read. */
-export const READ_WINDOW_PIECES = 4;
+export const READ_WINDOW_PIECES = 2;
 
 /** Reads one piece of the drive into a segment of the arena. */
 export type ReadPiece = (offsetBytes: number, into: Segment) => Promise<unknown>;

@@ -100,6 +100,8 @@ async function sendOnce(
     },
   });
   sent.end(call.body);
+  // A refusal may come, and the connection end, before all of the body is sent; once() rejects when nothing came.
+  sent.on('error', () => undefined);
   const [message] = (await once(sent, 'response')) as [IncomingMessage];
   const bytes = Buffer.concat((await message.toArray()) as Buffer[]);
   return { status: message.statusCode ?? 0, headers: message.headers, bytes, text: bytes.toString('utf8') };
