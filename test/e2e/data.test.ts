@@ -127,14 +127,13 @@ describe('a write that is refused changes not a byte', () => {
     const drive = await server.create('size 1T');
     const head = [`Content-Length: ${64 * MIB + 1}`];
     using raw = await rawSocket(server.port, requestHead(ADMIN_AUTH, `POST /drives/${drive}/write`, head));
-    raw.socket.end();
     expect(await raw.untilClosed()).toMatch(/^HTTP\/1.1 413 [^]*X-Elastic-Error: usage/i);
   });
 
   test('a body without a length', async () => {
     const drive = await server.create('size 1k');
-    using raw = await rawSocket(server.port, requestHead(ADMIN_AUTH, `POST /drives/${drive}/write`));
-    raw.socket.end();
+    const close = ['Connection: close'];
+    using raw = await rawSocket(server.port, requestHead(ADMIN_AUTH, `POST /drives/${drive}/write`, close));
     expect(await raw.untilClosed()).toMatch(/^HTTP\/1.1 400 /);
     expect((await server.read(drive, 0, 4)).equals(Buffer.alloc(4))).toBe(true);
   });
