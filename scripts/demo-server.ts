@@ -25,7 +25,8 @@ export async function startDemoServer(place: CommandPlace, dataDirectory: string
   const args = ['serve', '--data-dir', dataDirectory, '--listen', '127.0.0.1:0'];
   const child = spawn(process.execPath, [MAIN, ...args], { ...place, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = collectOutput(child);
-  const closed = once(child, 'close');
+  // It is also rejected when the demo is interrupted, which the step that is under way tells.
+  const closed = once(child, 'close').catch(() => undefined);
   const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (!hasEnded()) child.kill(signal);

@@ -46,6 +46,8 @@ export function messageOf(error: unknown): string {
 export interface CommandPlace {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Ends them when the demo is interrupted. */
+  readonly signal: AbortSignal;
 }
 
 export interface CommandOutput {

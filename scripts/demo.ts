@@ -148,8 +148,9 @@ async function main(): Promise<void> {
   if (problem !== null) throw new Error(problem);
   const directory = await mkdtemp(join(tmpdir(), 'drivebay-demo-'));
   const steps = createSteps();
+  const place = { cwd: directory, env: cleanEnvironment(), signal: interruption() };
   try {
-    await runDemo({ steps, place: { cwd: directory, env: cleanEnvironment() } }, givenPath);
+    await runDemo({ steps, place }, givenPath);
     console.log(
       `The image came back as it went in, and opens without Drivebay. ${steps.count()} steps, ${steps.seconds()} seconds.`,
     );
@@ -159,8 +160,15 @@ async function main(): Promise<void> {
   }
 }
 
-// An interrupt from the terminal goes to the commands too: the step fails, and what was made is cleaned up.
-process.on('SIGINT', () => undefined);
+/** Aborted by Ctrl-C and the like: the step under way fails then, and what was made is cleaned up. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => controller.abort());
+  }
+  return controller.signal;
+}
+
 main().catch((error: unknown) => {
   console.error(messageOf(error));
   process.exitCode = 1;
