@@ -1,0 +1,93 @@
+// A soak of any length: DRIVEBAY_TEST_KILLS=5000 npx vitest run --project e2e test/fault/kill.test.ts
+// To repeat the choices of a run: DRIVEBAY_TEST_SEED=<the seed that it printed>, with the same command.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { scratchDirectory, startServer } from '../helpers/server-process.ts';
+import type { ServerProcess } from '../helpers/server-process.ts';
+import { readBack, useUntilKilled } from './kill-load.ts';
+import { isImaged, settleList } from './kill-model.ts';
+import type { Info, Model, ModelDrive } from './kill-model.ts';
+import { seededRandom } from './seeded-random.ts';
+import type { SeededRandom } from './seeded-random.ts';
+
+const KILLS = Number(process.env['DRIVEBAY_TEST_KILLS'] ?? 100);
+const SEED = Number(process.env['DRIVEBAY_TEST_SEED'] ?? Date.now() % 2 ** 31);
+const USERS = 4;
+const IMAGING_TIMEOUT_MS = 60_000;
+
+test(
+  `what is acknowledged outlives ${KILLS} kills, and nothing half made is ever visible`,
+  { timeout: 120_000 + KILLS * 5000 },
+  async () => {
+    const random = seededRandom(SEED);
+    const model: Model = { drives: new Map(), creating: new Map(), acknowledged: 0 };
+    const scratch = await scratchDirectory();
+    const dataDirectory = join(scratch, 'data');
+    let kills = 0;
+    try {
+      for (; kills < KILLS; kills += 1) {
+        const server = await startServer({ dataDirectory });
+        await checkAfterRestart(server, model, random);
+        await killUnderLoad(server, model, random);
+      }
+      await using last = await startServer({ dataDirectory });
+      await checkAfterRestart(last, model, random);
+      await checkEverything(last, model);
+    } catch (error) {
+      throw new Error(`After ${kills} kills with DRIVEBAY_TEST_SEED=${SEED}: ${String(error)}`, {
+        cause: error,
+      });
+    } finally {
+      console.log(`DRIVEBAY_TEST_SEED=${SEED}: ${kills} kills, ${model.acknowledged} changes acknowledged`);
+      await rm(scratch, { recursive: true, force: true });
+    }
+    expect(model.acknowledged).toBeGreaterThan(KILLS);
+  },
+);
+
+async function killUnderLoad(server: ServerProcess, model: Model, random: SeededRandom): Promise<void> {
+  let isKilled = false;
+  const load = { client: server, model, random, isKilled: () => isKilled };
+  const users = Promise.all(Array.from({ length: USERS }, () => useUntilKilled(load)));
+  try {
+    await Promise.race([sleep(random.between(5, 150)), users]);
+  } finally {
+    isKilled = true;
+    await server.stop('SIGKILL');
+  }
+  await users;
+}
+
+async function checkAfterRestart(server: ServerProcess, model: Model, random: SeededRandom): Promise<void> {
+  try {
+    settleList(model, (await server.json('/drives/info')) as readonly Info[]);
+    const drives = [...model.drives.values()];
+    for (const drive of drives) {
+      if (drive.otherwise !== null) await readBack(server, drive);
+    }
+    const still = drives.filter((drive) => drive.version.job === null);
+    if (still.length > 0) await readBack(server, random.pick(still));
+  } catch (error) {
+    await server.stop('SIGKILL');
+    throw error;
+  }
+}
+
+async function checkEverything(server: ServerProcess, model: Model): Promise<void> {
+  for (const drive of model.drives.values()) {
+    await untilImaged(server, drive);
+    await readBack(server, drive);
+  }
+  const listed = (await server.get('/drives/list')).text.trim().split('\n');
+  expect(listed.toSorted()).toEqual([...model.drives.keys()].toSorted());
+}
+
+async function untilImaged(server: ServerProcess, drive: ModelDrive): Promise<void> {
+  const deadlineMs = performance.now() + IMAGING_TIMEOUT_MS;
+  while (!isImaged(drive, await server.info(drive.id))) {
+    if (performance.now() > deadlineMs) throw new Error(`${drive.id} is imaging without end`);
+    await sleep(20);
+  }
+}
