@@ -177,11 +177,8 @@ describe('a failed imaging', () => {
 describe('while a drive is imaging', () => {
   test('both drives are claimed, a second imaging is queued, and what needs the drives is refused', async () => {
     const block = noise('slow', 4 * MIB);
-    const source = await server.create('size 96M');
-    for (const offset of ['0', '48M']) {
-      await server.write(`${source}/${offset}`, Buffer.concat(Array.from({ length: 12 }, () => block)));
-    }
-    const [target, second] = [await server.create('size 128M'), await server.create('size 128M')];
+    const source = await driveWith(Buffer.concat(Array.from({ length: 8 }, () => block)));
+    const [target, second] = [await server.create('size 40M'), await server.create('size 40M')];
     for (const drive of [target, second]) {
       expect((await server.post(`/drives/${drive}/image/${source}/gzip`)).status).toBe(204);
     }
@@ -193,7 +190,7 @@ describe('while a drive is imaging', () => {
     expect(from).not.toHaveProperty('imaging');
     expect((await server.get(`/drives/${target}/info`)).text).toMatch(/^imaging (true|queued)$/m);
 
-    const idle = await server.create('size 128M');
+    const idle = await server.create('size 32M');
     const refused = await Promise.all([
       server.get(`/drives/${target}/read/0/1`),
       server.write(target, noise('x', 1)),
@@ -210,7 +207,7 @@ describe('while a drive is imaging', () => {
       Array.from({ length: refused.length }, () => '409 busy'),
     );
     expect((await server.get(`/drives/${source}/read/0/1`)).status).toBe(200);
-    expect((await server.post(`/drives/${target}/set`, 'size 129M\nname grown')).status).toBe(200);
+    expect((await server.post(`/drives/${target}/set`, 'size 41M\nname grown')).status).toBe(200);
 
     const seen = new Set<string>();
     for (
@@ -226,7 +223,7 @@ describe('while a drive is imaging', () => {
     expect([...seen].every((progress) => /^(queued|\d{1,2}%|100%)$/.test(progress))).toBe(true);
     await imagingEnd(server, second);
     expect(await server.info(source)).not.toHaveProperty('claimed');
-    const [a, b] = [await server.read(target, 0, 100 * MIB), await server.read(second, 0, 100 * MIB)];
+    const [a, b] = [await server.read(target, 0, 40 * MIB), await server.read(second, 0, 40 * MIB)];
     expect(a.equals(b)).toBe(true);
   });
 });
