@@ -31,7 +31,8 @@ export async function runServer(flags: Readonly<Record<string, string>>): Promis
   } catch (error) {
     throw startFailure(error, config);
   }
-  if (server.firstUser !== null) announceFirstUser(config, server, server.firstUser);
+  if (server.firstUser !== null && config.firstAdmin === null)
+    announceFirstUser(config, server, server.firstUser);
   log.info({ url: server.address.url, dataDirectory: config.dataDirectory }, 'ready');
   const signal = await stopSignal;
   log.info({ signal }, 'stopping');

@@ -37,10 +37,13 @@ export async function createDrive(
   const driveId = context.newUuid();
   context.creating.add(driveId);
   try {
-    return await createNew(context, actor, input, { driveId, idempotency });
+    const created = await createNew(context, actor, input, { driveId, idempotency });
+    if (created !== null) return created;
   } finally {
     context.creating.delete(driveId);
   }
+  // Another create under the same key came first, in between: this one waits for its drive.
+  return await createDrive(context, actor, input, idempotency);
 }
 
 async function createNew(
@@ -48,9 +51,10 @@ async function createNew(
   actor: User,
   input: CreateDriveInput,
   { driveId, idempotency }: { driveId: string; idempotency: Idempotency | undefined },
-): Promise<Info> {
+): Promise<Info | null> {
   const secrets = (input.cipher ?? 'aes-xts-plain') === 'none' ? null : makeDriveSecrets(context, driveId);
   const drive = await context.metadata.transaction(async (tx) => {
+    if (idempotency !== undefined && (await isUnderWay(context, tx, actor, idempotency))) return null;
     await checkQuota(tx, actor, { drives: 1, sizeBytes: input.sizeBytes });
     const poolName = await place(context, tx, actor, input);
     const created = newDrive(context, actor, input, { driveId, poolName });
@@ -58,6 +62,7 @@ async function createNew(
     if (idempotency !== undefined) await remember(context, tx, actor, idempotency, driveId);
     return created;
   });
+  if (drive === null) return null;
   await makeVolume(context, drive, secrets);
   const ready: Drive = { ...drive, state: 'ready' };
   await context.metadata.transaction((tx) => tx.drives.update(ready));
@@ -116,11 +121,17 @@ async function remember(
   const nowMs = context.now();
   await tx.drives.removeExpiredIdempotent(nowMs);
   const { userId } = actor;
-  if ((await tx.drives.findIdempotent({ userId, idempotencyKey: key, nowMs })) !== null) {
-    throw new DriveError('busy', 'A create with this Idempotency-Key is under way.');
-  }
   const expiresAtMs = nowMs + IDEMPOTENCY_MS;
   await tx.drives.insertIdempotent({ userId, idempotencyKey: key, bodyHash, driveId, expiresAtMs });
+}
+
+async function isUnderWay(
+  context: ServiceContext,
+  tx: MetadataTransaction,
+  { userId }: User,
+  { key }: Idempotency,
+): Promise<boolean> {
+  return (await tx.drives.findIdempotent({ userId, idempotencyKey: key, nowMs: context.now() })) !== null;
 }
 
 async function makeVolume(

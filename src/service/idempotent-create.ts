@@ -14,7 +14,7 @@ export interface Idempotency {
 const POLL_MS = 20;
 
 /**
- * The drive that an earlier create under this key has made, waiting while it is being made; null when there is none.
+ * The drive that an earlier create under this key has made, waiting while it is being made or destroyed; null when there is none.
  *
  * @throws DriveError usage when the key was used with another body
  */
@@ -37,8 +37,9 @@ export async function findEarlierCreate(
     }
     const drive = await context.metadata.drives.find(earlier.driveId);
     if (drive?.state === 'ready') return drive;
-    if (drive?.state !== 'creating') return null;
-    if (nowMs > untilMs) throw new DriveError('busy', `Drive ${drive.driveId} is still being created.`);
+    if (drive === null) return null;
+    if (nowMs > untilMs)
+      throw new DriveError('busy', `Drive ${drive.driveId} is still being created or destroyed.`);
     await new Promise((resolve) => {
       setTimeout(resolve, POLL_MS);
     });

@@ -21,7 +21,6 @@ export async function writeDrive(
   request: DriveWrite,
 ): Promise<void> {
   const drive = await findWritable(context, actor, driveId, request);
-  if (request.bodyBytes === 0) return;
   const body = await context.volumes.receive(request.body, request.bodyBytes);
   const endWrite = context.writes.begin(driveId);
   const work = writeReceived(context, actor, driveId, request, body).finally(() => {

@@ -24,15 +24,18 @@ test(
     const random = seededRandom(SEED);
     const model: Model = { drives: new Map(), creating: new Map(), acknowledged: 0 };
     const scratch = await scratchDirectory();
-    const dataDirectory = join(scratch, 'data');
+    // Compiled code that is kept halves the time that a start takes; only a clean stop keeps it.
+    const env = { NODE_COMPILE_CACHE: join(scratch, 'compiled') };
+    const options = { dataDirectory: join(scratch, 'data'), env };
     let kills = 0;
     try {
+      await (await startServer(options)).stop();
       for (; kills < KILLS; kills += 1) {
-        const server = await startServer({ dataDirectory });
+        const server = await startServer(options);
         await checkAfterRestart(server, model, random);
         await killUnderLoad(server, model, random);
       }
-      await using last = await startServer({ dataDirectory });
+      await using last = await startServer(options);
       await checkAfterRestart(last, model, random);
       await checkEverything(last, model);
     } catch (error) {
@@ -52,7 +55,7 @@ async function killUnderLoad(server: ServerProcess, model: Model, random: Seeded
   const load = { client: server, model, random, isKilled: () => isKilled };
   const users = Promise.all(Array.from({ length: USERS }, () => useUntilKilled(load)));
   try {
-    await Promise.race([sleep(random.between(5, 150)), users]);
+    await Promise.race([sleep(random.between(5, random.pick([50, 150, 400]))), users]);
   } finally {
     isKilled = true;
     await server.stop('SIGKILL');
