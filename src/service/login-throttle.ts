@@ -2,11 +2,10 @@ import type { Login } from './authenticate.ts';
 
 /**
  * Slows down whoever fails to log in, by user and by address: each failure of late makes the next answer later. Right
- * credentials are never slowed, so nobody can lock a user out; only while very many failures of the same user from the
- * same address wait for their answers are further attempts of that pair turned away unseen.
+ * credentials are never slowed, so nobody can lock a user out. Failures of one user from one address that come while very
+ * many of them wait are answered at once, because each that waits takes memory.
  */
 export interface LoginThrottle {
-  isFlooded(login: Login): boolean;
   /** Counts a failure and resolves when it may be answered. */
   delayFailure(login: Login): Promise<void>;
 }
@@ -47,11 +46,10 @@ export function createLoginThrottle(options: {
   }
 
   return {
-    isFlooded: (login) => (waiting.get(pairOf(login)) ?? 0) >= MAX_WAITING,
     async delayFailure(login) {
       const count = Math.max(countFailure(`user ${login.userId}`), countFailure(`address ${login.address}`));
-      if (count <= FREE_FAILURES) return;
       const pair = pairOf(login);
+      if (count <= FREE_FAILURES || (waiting.get(pair) ?? 0) >= MAX_WAITING) return;
       waiting.set(pair, (waiting.get(pair) ?? 0) + 1);
       await options.sleep(Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (count - FREE_FAILURES - 1)));
       const left = (waiting.get(pair) ?? 1) - 1;
