@@ -69,6 +69,20 @@ describe('a pool that goes away while the server runs', () => {
   });
 });
 
+test('a drive destroyed while its pool is away is gone at once, and its file once the pool is back', async () => {
+  const doomed = await server.create('size 1M\ntier ssd');
+  const files = async (): Promise<string> => (await readdir(lost, { recursive: true })).join('\n');
+  expect(await files()).toContain(doomed);
+  await rename(lost, away);
+  await untilStatus('inactive');
+  expect((await server.post(`/drives/${doomed}/destroy`)).status).toBe(204);
+  expect((await server.get(`/drives/${doomed}/info`)).status).toBe(404);
+  await rename(away, lost);
+  await untilStatus('active');
+  await expect.poll(files, { timeout: STATUS_TIMEOUT_MS }).not.toContain(doomed);
+  expect(await files()).toContain(lostDrive);
+});
+
 describe('a pool that is away when the server starts', () => {
   test('leaves an empty directory in its place empty, and the other pool in use', async () => {
     await server.stop();
