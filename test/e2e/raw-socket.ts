@@ -7,6 +7,8 @@ export interface RawSocket extends Disposable {
   readonly socket: Socket;
   /** What has come so far. */
   received(): string;
+  /** The first answer's status line and headers. */
+  head(): Promise<string>;
   /** Everything that comes until the server closes. */
   untilClosed(): Promise<string>;
 }
@@ -14,8 +16,11 @@ export interface RawSocket extends Disposable {
 export async function rawSocket(port: number, sent: string | Uint8Array = ''): Promise<RawSocket> {
   const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
   let text = '';
-  socket.on('data', (part: Buffer) => {
-    text += part.toString('latin1');
+  const answered = new Promise<void>((resolve) => {
+    socket.on('data', (part: Buffer) => {
+      text += part.toString('latin1');
+      if (text.includes('\r\n\r\n')) resolve();
+    });
   });
   // A server that hangs up while it is sent to is an answer too.
   socket.on('error', () => undefined);
@@ -33,6 +38,7 @@ export async function rawSocket(port: number, sent: string | Uint8Array = ''): P
   return {
     socket,
     received: () => text,
+    head: async () => Promise.race([answered, closed]).then(() => text.split('\r\n\r\n')[0] ?? ''),
     untilClosed: async () => closed.then(() => text),
     [Symbol.dispose]: () => {
       socket.destroy();

@@ -276,8 +276,7 @@ test('a right key opens while wrong ones are tried', async () => {
   const head = requestHead(`${user.user}:wrong`, 'GET /drives/list');
   const wrong = await Promise.all(Array.from({ length: 60 }, async () => rawSocket(server.port, head)));
   try {
-    await expect.poll(() => wrong.filter((raw) => raw.received() !== '').length).toBeGreaterThan(0);
-    for (let time = 0; time < 5; time += 1) {
+    for (let time = 0; time < 30; time += 1) {
       expect(await user.get('/drives/list')).toMatchObject({ status: 200 });
     }
   } finally {
