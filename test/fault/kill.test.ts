@@ -28,18 +28,23 @@ test(
     const env = { NODE_COMPILE_CACHE: join(scratch, 'compiled') };
     const options = { dataDirectory: join(scratch, 'data'), env };
     let kills = 0;
+    let log = '';
     try {
       await (await startServer(options)).stop();
       for (; kills < KILLS; kills += 1) {
         const server = await startServer(options);
-        await checkAfterRestart(server, model, random);
-        await killUnderLoad(server, model, random);
+        try {
+          await checkAfterRestart(server, model, random);
+          await killUnderLoad(server, model, random);
+        } finally {
+          log += warningsOf(server);
+        }
       }
       await using last = await startServer(options);
       await checkAfterRestart(last, model, random);
       await checkEverything(last, model);
     } catch (error) {
-      throw new Error(`After ${kills} kills with DRIVEBAY_TEST_SEED=${SEED}: ${String(error)}`, {
+      throw new Error(`After ${kills} kills with DRIVEBAY_TEST_SEED=${SEED}: ${String(error)}\n${log}`, {
         cause: error,
       });
     } finally {
@@ -49,6 +54,11 @@ test(
     expect(model.acknowledged).toBeGreaterThan(KILLS);
   },
 );
+
+function warningsOf(server: ServerProcess): string {
+  const lines = server.output().split('\n');
+  return lines.filter((line) => /"level":"(?:warn|error|fatal)"/.test(line)).join('\n');
+}
 
 async function killUnderLoad(server: ServerProcess, model: Model, random: SeededRandom): Promise<void> {
   let isKilled = false;
