@@ -34,10 +34,12 @@ if (chosen.length === 0) {
 }
 
 const rows: Row[] = [];
-for (const benchmark of chosen) rows.push(...(await runOne(benchmark)));
-const table = formatTable(rows);
-console.log(`\n${table}`);
-if (chosen.length === BENCHMARKS.length) writeFileSync(RESULTS, describeRun(table));
+for (const benchmark of chosen) {
+  rows.push(...(await runOne(benchmark)));
+  // Kept as it grows: a run that is cut short has still measured what it has.
+  if (chosen.length === BENCHMARKS.length) writeFileSync(RESULTS, describeRun(formatTable(rows)));
+}
+console.log(`\n${formatTable(rows)}`);
 
 async function runOne(benchmark: Benchmark): Promise<readonly Row[]> {
   const diskDirectory = mkdtempSync(join(process.env['DRIVEBAY_BENCH_DIR'] ?? process.cwd(), '.bench-'));
