@@ -1,5 +1,7 @@
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
+import { MIB } from '../core/sizes.ts';
+import type { VolumeSpec } from '../data-workers/volume.ts';
 import type { MetadataTransaction, WrappedKeys } from '../metadata/metadata-store.ts';
 import { findAny, refuseImagingTarget } from './drive-lookup.ts';
 import { wrapSecrets } from './drive-secrets.ts';
@@ -31,7 +33,33 @@ export async function exportKey(
 async function fill(context: ServiceContext, drive: Drive): Promise<number> {
   const jobs = await context.metadata.imaging.listTouching([drive.driveId]);
   refuseImagingTarget(drive, jobs, 'filled');
-  return await context.volumes.fillHoles(await context.volumeKeys.specOf(drive));
+  const spec = await context.volumeKeys.specOf(drive);
+  const holeBytes = await countHoles(context, spec);
+  const pool = context.pools.views().find(({ name }) => name === drive.poolName);
+  if (pool !== undefined && holeBytes > pool.availableBytes) {
+    throw new DriveError(
+      'full',
+      `Filling the holes of drive ${drive.driveId} takes ${holeBytes} bytes, and pool ${drive.poolName} has ` +
+        `${pool.availableBytes} left; with fill false the key is exported without filling them.`,
+      { drive: drive.driveId, pool: drive.poolName },
+    );
+  }
+  return await context.volumes.fillHoles(spec);
+}
+
+/** Looked at in one go; only extents are read. */
+const COUNT_STEP_BYTES = 4096 * MIB;
+
+/** Bytes of the drive in blocks of the map that were never written. */
+async function countHoles(context: ServiceContext, spec: VolumeSpec): Promise<number> {
+  let holeBytes = 0;
+  for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += COUNT_STEP_BYTES) {
+    const range = { offsetBytes, lengthBytes: Math.min(COUNT_STEP_BYTES, spec.sizeBytes - offsetBytes) };
+    for (const block of await context.volumes.map(spec, { range, withHash: false })) {
+      if (block.isZero) holeBytes += block.lengthBytes;
+    }
+  }
+  return holeBytes;
 }
 
 /** Wraps every drive's keys under a new master key; touches no data. Can be repeated after a crash. */
