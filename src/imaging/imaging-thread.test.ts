@@ -191,3 +191,11 @@ test('an idle thread serves the next job, and ends when there is none', async ()
   lender.take();
   expect(started).toEqual(['thread 0', 'thread 1']);
 });
+
+test('a volume that an interrupted resize has left larger than its drive is not shared', async () => {
+  const source = await makeDrive(21, 2 * MIB, false);
+  const target = await makeDrive(22, MIB, false);
+  // The drive is 1 MiB for the metadata; its file is still 2 MiB.
+  const cutShort = { ...source, sizeBytes: MIB };
+  expect(await startThread().call('clone', { source: cutShort, target })).toBe(false);
+});

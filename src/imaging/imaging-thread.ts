@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createFilePool } from '../blockdev/file/file-pool.ts';
 import { openVolume } from '../blockdev/luks-volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
+import type { VolumeSpec } from '../data-workers/volume.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
 import { createImagingOperations } from './imaging-operations.ts';
 import type { VolumeOpener } from './imaging-operations.ts';
@@ -63,10 +64,20 @@ function createOpener({ pools: specs, memory, scratch }: ImagingThreadSetup): Vo
   }
   return {
     open: async (spec, access) => await openVolume(poolOf(spec.poolName), spec, { engine, access }),
-    clone: async (source, target) =>
-      await poolOf(source.poolName).clone({
-        sourceDriveId: source.driveId,
-        targetDriveId: target.driveId,
-      }),
+    async clone(source, target) {
+      const pool = poolOf(source.poolName);
+      // A resize that a crash has cut short leaves a volume of another size than its drive; what is behind the drive's
+      // end must not be shared, so such drives are copied.
+      if (!(await hasDriveSize(pool, source)) || !(await hasDriveSize(pool, target))) return false;
+      return await pool.clone({ sourceDriveId: source.driveId, targetDriveId: target.driveId });
+    },
   };
+}
+
+/** Whether the volume of a drive that is not encrypted is as large as the drive. */
+async function hasDriveSize(pool: StoragePool, { driveId, sizeBytes }: VolumeSpec): Promise<boolean> {
+  const volume = await pool.open(driveId, 'read-only');
+  const isSame = volume.sizeBytes === sizeBytes;
+  await volume.close();
+  return isSame;
 }
