@@ -70,8 +70,15 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerPr
 export async function startRefused(
   options: ServerOptions & { readonly dataDirectory: string },
 ): Promise<{ readonly exitCode: number | null; readonly output: string }> {
-  const { output, exited } = await launch(options);
-  return { exitCode: await exited, output: output() };
+  const { child, output, exited } = await launch(options);
+  const serves = listeningPort(child, output).then(
+    () => true,
+    () => false,
+  );
+  if (await serves) child.kill('SIGKILL');
+  const exitCode = await exited;
+  if (await serves) throw new Error(`The server was to refuse, but serves:\n${output()}`);
+  return { exitCode, output: output() };
 }
 
 export async function scratchDirectory(): Promise<string> {
