@@ -1,15 +1,20 @@
 import type { MasterKeySource } from './config/config.ts';
 import { unwrapSecret, withNewKey, withoutOldKeys, wrapSecret } from './crypto/key-ring.ts';
+import type { KeyRing } from './crypto/key-ring.ts';
 import { commandKeyRing, fileKeyRing, textKeyRing } from './crypto/key-ring-source.ts';
 import type { KeyRingSource } from './crypto/key-ring-source.ts';
 import { DriveError } from './core/errors.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import type { KeyVault, SecretContext } from './service/key-vault.ts';
 
+/** Drives whose keys are looked at together at start. */
+const PAGE_DRIVES = 500;
+
 /** Opens the master keys from where the configuration says they are. */
 export async function openKeyVault(config: MasterKeySource, metadata: MetadataStore): Promise<KeyVault> {
   const source = chooseSource(config, metadata);
   let ring = await source.load();
+  await requireKeys(ring, metadata);
   const purposeOf = ({ driveId, purpose }: SecretContext): string => `${driveId} ${purpose}`;
   return {
     currentId: () => ring.current.id,
@@ -44,6 +49,24 @@ function chooseSource({ text, command, file }: MasterKeySource, metadata: Metada
   if (text !== null) return textKeyRing(text);
   if (command !== null) return commandKeyRing(command);
   return fileKeyRing(file, async () => !(await hasWrappedKeys(metadata)));
+}
+
+/** Refuses a ring that lacks a key which some drive needs: it is not this installation's, or not all of it. */
+async function requireKeys(ring: KeyRing, metadata: MetadataStore): Promise<void> {
+  const known = new Set(ring.all.map(({ id }) => id));
+  for (let after: string | null = null; ;) {
+    const page = { after, limit: PAGE_DRIVES };
+    const others = await metadata.transaction((tx) => tx.drives.listKeysNotUnder(ring.current.id, page));
+    const missing = others.find(({ keys }) => !known.has(keys.masterKeyId));
+    if (missing !== undefined) {
+      throw new Error(
+        `Drives need master key ${missing.keys.masterKeyId}, which is not among those given (${[...known].join(', ')}). ` +
+          'Put the right master key back from a backup.',
+      );
+    }
+    after = others.at(-1)?.driveId ?? null;
+    if (after === null) return;
+  }
 }
 
 /** Whether there is any drive that some master key opens. */
