@@ -4,8 +4,13 @@ import type { KeyRing } from './crypto/key-ring.ts';
 import { commandKeyRing, fileKeyRing, textKeyRing } from './crypto/key-ring-source.ts';
 import type { KeyRingSource } from './crypto/key-ring-source.ts';
 import { DriveError } from './core/errors.ts';
-import type { MetadataStore } from './metadata/metadata-store.ts';
+import type { MetadataStore, Page, WrappedKeys } from './metadata/metadata-store.ts';
 import type { KeyVault, SecretContext } from './service/key-vault.ts';
+
+interface WrappedDrive {
+  readonly driveId: string;
+  readonly keys: WrappedKeys;
+}
 
 /** Drives whose keys are looked at together at start. */
 const PAGE_DRIVES = 500;
@@ -55,8 +60,10 @@ function chooseSource({ text, command, file }: MasterKeySource, metadata: Metada
 async function requireKeys(ring: KeyRing, metadata: MetadataStore): Promise<void> {
   const known = new Set(ring.all.map(({ id }) => id));
   for (let after: string | null = null; ;) {
-    const page = { after, limit: PAGE_DRIVES };
-    const others = await metadata.transaction((tx) => tx.drives.listKeysNotUnder(ring.current.id, page));
+    const page: Page = { after, limit: PAGE_DRIVES };
+    const others: readonly WrappedDrive[] = await metadata.transaction((tx) =>
+      tx.drives.listKeysNotUnder(ring.current.id, page),
+    );
     const missing = others.find(({ keys }) => !known.has(keys.masterKeyId));
     if (missing !== undefined) {
       throw new Error(
