@@ -63,7 +63,7 @@ describe('the refusal says', () => {
     const pools = [pool('a', { domain: 'rack1' }), pool('b', { domain: 'rack1' })];
     const sentence = refusal(() => placeDrive(request({ avoid }), pools));
     expect(sentence).toContain(`drive ${DRIVE} is in rack1`);
-    expect(sentence).toContain('only domain rack1 has room');
+    expect(sentence).toContain('there is room only in domain rack1');
   });
 
   test('that a drive in a pool that is no longer configured cannot be avoided', () => {

@@ -100,7 +100,7 @@ function avoidUnsatisfied(
   );
   return new DriveError(
     'full',
-    `No placement satisfies avoid: ${sentences.join(', ')}, and only ${listed(domains, 'domain')} has room.`,
+    `No placement satisfies avoid: ${sentences.join(', ')}, and there is room only in ${listed(domains, 'domain')}.`,
     { drives: inTheWay.map((drive) => drive.driveId), domains },
   );
 }
