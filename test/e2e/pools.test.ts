@@ -1,7 +1,16 @@
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noise } from '../helpers/sample-bytes.ts';
 import { scratchDirectory, startRefused, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
@@ -127,91 +136,93 @@ test('a full pool: nothing new begins, and what is there is read and can be dest
 });
 
 describe('a pool that is away', () => {
-  let base: string;
-  let config: string;
-  let bad: string;
-  let good: string;
-  let counter = 0;
+  const NAMES = ['missing', 'unmounted', 'foreign', 'good'];
 
-  const start = async (): Promise<ServerProcess> =>
-    startServer({ dataDirectory: join(base, 'data'), config });
-  const directory = (): string => join(base, 'bad');
-  const kept = (): string => join(base, 'bad-elsewhere');
+  interface Away {
+    readonly base: string;
+    readonly drives: Readonly<Record<string, string>>;
+    start(): Promise<ServerProcess>;
+  }
 
-  beforeEach(async () => {
-    counter += 1;
-    base = join(scratch, `away${counter}`);
-    config = poolsConfig(base, [
-      { name: 'bad', tier: 'ssd' },
-      { name: 'good', tier: 'disk' },
-    ]);
+  /** A server that was stopped again, with a drive in each of the pools. */
+  async function prepare(name: string): Promise<Away> {
+    const base = join(scratch, name);
+    const config = poolsConfig(
+      base,
+      NAMES.map((pool) => ({ name: pool })),
+    );
+    const start = async () => startServer({ dataDirectory: join(base, 'data'), config });
+    const drives: Record<string, string> = {};
     await using server = await start();
-    bad = await server.create('size 1M\ntier ssd');
-    good = await server.create('size 1M');
-    for (const drive of [bad, good]) await server.write(drive, noise(drive, 5000));
-  });
+    while (NAMES.some((pool) => drives[pool] === undefined)) {
+      const avoid = Object.values(drives).join(' ');
+      const drive = await server.create(`size 1M${avoid && `\navoid ${avoid}`}`);
+      drives[poolOf(base, drive) ?? ''] = drive;
+      await server.write(drive, noise(drive, 5000));
+    }
+    return { base, drives, start };
+  }
 
-  async function expectAway(server: ServerProcess): Promise<void> {
-    await expect.poll(async () => (await server.info(bad))['status'], BACK_TIMEOUT).toBe('inactive');
+  async function expectAway(server: ServerProcess, drive: string, pool: string): Promise<void> {
+    await expect.poll(async () => (await server.info(drive))['status'], BACK_TIMEOUT).toBe('inactive');
     for (const answer of [
-      await server.get(`/drives/${bad}/read/0/1`),
-      await server.write(bad, noise('x', 1)),
+      await server.get(`/drives/${drive}/read/0/1`),
+      await server.write(drive, noise('x', 1)),
     ]) {
       expect([answer.status, answer.headers['x-elastic-error']]).toEqual([503, 'system']);
       expect(answer.headers['retry-after']).toMatch(/^\d+$/);
     }
-    expect([503, 507]).toContain((await server.post('/drives/create', 'size 1M\ntier ssd')).status);
-    expect(await server.info(good)).toMatchObject({ status: 'active' });
-    expect((await server.read(good, 0, 5000)).equals(noise(good, 5000))).toBe(true);
-    expect((await server.post('/drives/create', 'size 1M')).status).toBe(200);
-    expect((await server.get('/drives/info')).text).toContain(bad);
     const pools = (await server.json('/admin/pools/info')) as Record<string, string>[];
-    expect(pools.find(({ pool }) => pool === 'bad')).toMatchObject({ status: 'inactive' });
+    expect(pools.find((info) => info['pool'] === pool)).toMatchObject({ status: 'inactive' });
   }
 
-  async function expectBack(server: ServerProcess): Promise<void> {
-    await expect.poll(async () => (await server.info(bad))['status'], BACK_TIMEOUT).toBe('active');
-    expect((await server.read(bad, 0, 5000)).equals(noise(bad, 5000))).toBe(true);
+  async function expectActive(server: ServerProcess, drive: string): Promise<void> {
+    await expect.poll(async () => (await server.info(drive))['status'], BACK_TIMEOUT).toBe('active');
+    expect((await server.read(drive, 0, 5000)).equals(noise(drive, 5000))).toBe(true);
   }
 
-  test('at start, its directory missing: the log says so, and it is back when the directory is', async () => {
-    renameSync(directory(), kept());
-    await using server = await start();
-    await expectAway(server);
-    expect(server.output()).toContain(directory());
-    expect(existsSync(directory())).toBe(false);
-    renameSync(kept(), directory());
-    await expectBack(server);
-  });
+  test('at start, missing, not mounted or another’s: it is not touched, and the rest works', async () => {
+    const { base, drives, start } = await prepare('start');
+    const { missing = '', unmounted = '', foreign = '', good = '' } = drives;
+    for (const pool of ['missing', 'unmounted']) renameSync(join(base, pool), join(base, `${pool}-kept`));
+    mkdirSync(join(base, 'unmounted'));
+    const markPath = join(base, 'foreign/drivebay-pool.json');
+    const { installation } = JSON.parse(readFileSync(markPath, 'utf8')) as { installation: string };
+    const mark = readFileSync(markPath, 'utf8').replace(installation, '00000000-0000-4000-8000-000000000000');
+    writeFileSync(markPath, mark);
 
-  test('at start, not mounted: an empty directory is left empty', async () => {
-    renameSync(directory(), kept());
-    mkdirSync(directory());
     await using server = await start();
-    await expectAway(server);
-    expect(globSync('**', { cwd: directory() }).filter((name) => name !== '.' && name !== '')).toEqual([]);
-  });
+    await expectAway(server, missing, 'missing');
+    await expectAway(server, unmounted, 'unmounted');
+    await expectAway(server, foreign, 'foreign');
+    await expectActive(server, good);
+    expect(poolOf(base, await server.create('size 1M'))).toBe('good');
+    const answer = await server.post('/drives/create', `size 1M\navoid ${good}`);
+    expect([answer.status, answer.text]).toEqual([507, expect.stringContaining(good)]);
+    expect((await server.get('/drives/info')).text).toContain(missing);
+    for (const pool of ['missing', 'unmounted', 'foreign'])
+      expect(server.output()).toContain(join(base, pool));
+    expect(existsSync(join(base, 'missing'))).toBe(false);
+    expect(readdirSync(join(base, 'unmounted'))).toEqual([]);
+    expect(readFileSync(markPath, 'utf8')).toBe(mark);
 
-  test('at start, with the mark of another installation: the mark is left as it is', async () => {
-    const markPath = join(directory(), 'drivebay-pool.json');
-    const mark = readFileSync(markPath, 'utf8');
-    const { installation } = JSON.parse(mark) as { installation: string };
-    const foreign = mark.replace(installation, `00000000-0000-4000-8000-000000000000`);
-    writeFileSync(markPath, foreign);
-    await using server = await start();
-    await expectAway(server);
-    expect(readFileSync(markPath, 'utf8')).toBe(foreign);
+    renameSync(join(base, 'missing-kept'), join(base, 'missing'));
+    await expectActive(server, missing);
   });
 
   test('unmounted while the server runs, and mounted again', async () => {
+    const { base, drives, start } = await prepare('running');
+    const { unmounted = '', good = '' } = drives;
     await using server = await start();
-    await server.read(bad, 0, 1);
-    renameSync(directory(), kept());
-    mkdirSync(directory());
-    await expectAway(server);
-    rmSync(directory(), { recursive: true });
-    renameSync(kept(), directory());
-    await expectBack(server);
+    await expectActive(server, unmounted);
+    renameSync(join(base, 'unmounted'), join(base, 'kept'));
+    mkdirSync(join(base, 'unmounted'));
+    await expectAway(server, unmounted, 'unmounted');
+    await expectActive(server, good);
+    expect(readdirSync(join(base, 'unmounted'))).toEqual([]);
+    rmdirSync(join(base, 'unmounted'));
+    renameSync(join(base, 'kept'), join(base, 'unmounted'));
+    await expectActive(server, unmounted);
   });
 });
 
