@@ -72,8 +72,3 @@ function bindCalls(): Calls {
     );
   }
 }
-
-/** The address in this process of the first byte of a buffer that the engine never moves. */
-export function addressOf(buffer: SharedArrayBuffer): number {
-  return Number(koffi.address(new Uint8Array(buffer)));
-}

@@ -1,5 +1,6 @@
 import { roundDown, SECTOR_BYTES } from '../core/sizes.ts';
-import { addressOf, loadLibCrypto } from './libcrypto.ts';
+import { addressOf } from '../runtime/memory-address.ts';
+import { loadLibCrypto } from './libcrypto.ts';
 import type { LibCrypto } from './libcrypto.ts';
 import { loadXtsKernel } from './xts-kernel.ts';
 import type { XtsKernel } from './xts-kernel.ts';

@@ -2,26 +2,39 @@ import { DriveError } from '../core/errors.ts';
 import { PIECE_BYTES, viewOf } from './arena.ts';
 import type { Segment } from './arena.ts';
 import type { PieceLender } from './piece-lender.ts';
-import type { ReceivedBody } from './volumes.ts';
+import type { IncomingBody, ReceivedBody } from './volumes.ts';
+
+/** Receives from a socket into segments of the arena; answers the bytes received. */
+export type ReceiveFrom = (descriptor: number, segments: readonly Segment[]) => Promise<number>;
+
+interface BodyMemory {
+  readonly lender: PieceLender;
+  readonly memory: WebAssembly.Memory;
+  readonly receiveFrom: ReceiveFrom;
+}
+
+/** Smaller bodies are there, or nearly, when their head is: a thread would have nothing to wait for. */
+const DIRECT_BODY_BYTES = 64 * 1024;
 
 /**
- * Takes a whole body into borrowed memory.
+ * Takes a whole body into borrowed memory: from the client's own socket where that can be, as long as the client is
+ * fast, and chunk by chunk otherwise.
  *
  * @throws DriveError usage when the body ends early or goes on for longer than it said
  */
 export async function receiveBody(
-  { lender, memory }: { lender: PieceLender; memory: WebAssembly.Memory },
-  body: AsyncIterable<Uint8Array>,
-  bodyBytes: number,
+  body: IncomingBody,
+  { lender, memory, receiveFrom }: BodyMemory,
 ): Promise<ReceivedBody> {
-  const loan = await lender.borrow(Math.ceil(bodyBytes / PIECE_BYTES));
+  const loan = await lender.borrow(Math.ceil(body.lengthBytes / PIECE_BYTES));
   try {
-    const segments = trim(loan.segments, bodyBytes);
-    await fill(
-      segments.map((segment) => viewOf(memory, segment)),
-      body,
-      bodyBytes,
-    );
+    const segments = trimmed(loan.segments, body.lengthBytes);
+    const space = new BodySpace(segments, memory);
+    if (body.lengthBytes >= DIRECT_BODY_BYTES) await receiveFromSocket(space, body, receiveFrom);
+    if (space.receivedBytes < body.lengthBytes) {
+      for await (const chunk of body.chunks()) space.add(chunk);
+    }
+    if (space.receivedBytes < body.lengthBytes) throw wrongLength(space.receivedBytes, body.lengthBytes);
     return { segments, release: () => loan.release() };
   } catch (error) {
     loan.release();
@@ -29,30 +42,69 @@ export async function receiveBody(
   }
 }
 
-async function fill(
-  views: readonly Buffer[],
-  body: AsyncIterable<Uint8Array>,
-  bodyBytes: number,
+async function receiveFromSocket(
+  space: BodySpace,
+  body: IncomingBody,
+  receiveFrom: ReceiveFrom,
 ): Promise<void> {
-  const cursor = { view: 0, offset: 0, received: 0 };
-  for await (const chunk of body) {
-    cursor.received += chunk.byteLength;
-    if (cursor.received > bodyBytes) throw wrongLength(cursor.received, bodyBytes);
-    let rest = chunk;
-    while (rest.byteLength > 0) {
-      const view = views[cursor.view];
-      if (view === undefined) throw wrongLength(cursor.received, bodyBytes);
-      const part = rest.subarray(0, view.byteLength - cursor.offset);
-      view.set(part, cursor.offset);
-      rest = rest.subarray(part.byteLength);
-      cursor.offset += part.byteLength;
-      if (cursor.offset === view.byteLength) {
-        cursor.view += 1;
-        cursor.offset = 0;
-      }
-    }
+  const socket = body.takeSocket();
+  if (socket === null) return;
+  let readBytes = 0;
+  try {
+    space.add(socket.received);
+    readBytes = await receiveFrom(socket.descriptor, space.rest());
+    space.skip(readBytes);
+  } finally {
+    socket.giveBack(readBytes);
   }
-  if (cursor.received < bodyBytes) throw wrongLength(cursor.received, bodyBytes);
+}
+
+/** The memory of one body, filled from its beginning on. */
+class BodySpace {
+  readonly #segments: readonly Segment[];
+  readonly #memory: WebAssembly.Memory;
+  readonly #lengthBytes: number;
+  #receivedBytes = 0;
+
+  constructor(segments: readonly Segment[], memory: WebAssembly.Memory) {
+    this.#segments = segments;
+    this.#memory = memory;
+    this.#lengthBytes = segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** What is still to be filled. */
+  rest(): Segment[] {
+    let skipBytes = this.#receivedBytes;
+    return this.#segments.flatMap(({ address, lengthBytes }) => {
+      const skipped = Math.min(skipBytes, lengthBytes);
+      skipBytes -= skipped;
+      return skipped === lengthBytes
+        ? []
+        : [{ address: address + skipped, lengthBytes: lengthBytes - skipped }];
+    });
+  }
+
+  /** Counts bytes that somebody else has put there. */
+  skip(lengthBytes: number): void {
+    this.#receivedBytes += lengthBytes;
+  }
+
+  add(chunk: Uint8Array): void {
+    const receivedBytes = this.#receivedBytes + chunk.byteLength;
+    if (receivedBytes > this.#lengthBytes) throw wrongLength(receivedBytes, this.#lengthBytes);
+    let done = 0;
+    for (const segment of chunk.byteLength === 0 ? [] : this.rest()) {
+      const part = chunk.subarray(done, done + segment.lengthBytes);
+      viewOf(this.#memory, segment).set(part);
+      done += part.byteLength;
+      if (done === chunk.byteLength) break;
+    }
+    this.#receivedBytes = receivedBytes;
+  }
 }
 
 function wrongLength(receivedBytes: number, bodyBytes: number): DriveError {
@@ -62,7 +114,7 @@ function wrongLength(receivedBytes: number, bodyBytes: number): DriveError {
   );
 }
 
-function trim(segments: readonly Segment[], lengthBytes: number): Segment[] {
+function trimmed(segments: readonly Segment[], lengthBytes: number): Segment[] {
   let rest = lengthBytes;
   return segments.map((segment) => {
     const part = Math.min(segment.lengthBytes, rest);

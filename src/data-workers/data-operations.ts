@@ -5,16 +5,26 @@ import type { Volume } from '../blockdev/luks-volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
+import { addressOf } from '../runtime/memory-address.ts';
+import type { MemorySpan } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
+import type { Segment } from './arena.ts';
 import { mapBlocks } from './block-map.ts';
 import { writeBody } from './body-write.ts';
-import type { DataThreadSetup, OperationRequest } from './protocol.ts';
+import { describeFailure } from './data-failure.ts';
+import type { DataThreadSetup, OperationRequest, SentRange } from './protocol.ts';
+import { rangeSource } from './range-source.ts';
 import { sha256Of } from './sha256.ts';
+import type { SocketLoop } from './socket-loop.ts';
+import { receiveInto, sendFrom } from './socket-transfer.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /** What a data thread holds between operations. */
 interface Thread {
   readonly setup: DataThreadSetup;
+  readonly loop: SocketLoop;
+  /** The address in the process of the first byte of the memory. */
+  readonly baseAddress: number;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
   readonly devices: Map<string, Volume>;
@@ -23,9 +33,12 @@ interface Thread {
 /** Makes the function that does every operation of a data thread. */
 export async function createDataOperations(
   setup: DataThreadSetup,
+  loop: SocketLoop,
 ): Promise<(request: OperationRequest) => Promise<unknown>> {
   const thread: Thread = {
     setup,
+    loop,
+    baseAddress: addressOf(setup.memory.buffer),
     pool: createFilePool({ directory: setup.pool.directory }),
     engine: createXtsEngine({ memory: setup.memory, scratch: setup.scratch }),
     devices: new Map(),
@@ -48,6 +61,8 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
       return await open(thread, request.spec);
     case 'close':
       return await close(thread, request.driveId);
+    case 'receive':
+      return await receiveInto(thread.loop, request.descriptor, spansOf(thread, request.segments));
     case 'sha256':
       return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
     default:
@@ -58,7 +73,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
 /** The operations that need the volume to be open. */
 type DeviceRequest = Extract<
   OperationRequest,
-  { op: 'read' | 'write' | 'flush' | 'resize' | 'map' | 'fillHoles' }
+  { op: 'read' | 'write' | 'send' | 'flush' | 'resize' | 'map' | 'fillHoles' }
 >;
 
 async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<unknown> {
@@ -73,6 +88,8 @@ async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<
         task: request.task,
         body: request.task.segments.map((segment) => viewOf(memory, segment)),
       });
+    case 'send':
+      return await send(thread, device, request);
     case 'flush':
       return await device.flush();
     case 'resize':
@@ -82,6 +99,28 @@ async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<
     case 'fillHoles':
       return await fillHoles(device, request.range);
   }
+}
+
+async function send(
+  thread: Thread,
+  device: Volume,
+  request: Extract<OperationRequest, { op: 'send' }>,
+): Promise<SentRange> {
+  const view = viewOf(thread.setup.memory, request.through);
+  const source = rangeSource(device, { ...request, view, address: addressIn(thread, request.through) });
+  const { error, ...sent } = await sendFrom(thread.loop, request.descriptor, source);
+  return { ...sent, failure: error === null ? null : describeFailure(error) };
+}
+
+function spansOf(thread: Thread, segments: readonly Segment[]): MemorySpan[] {
+  return segments.map((segment) => ({
+    address: addressIn(thread, segment),
+    lengthBytes: segment.lengthBytes,
+  }));
+}
+
+function addressIn(thread: Thread, segment: Segment): number {
+  return thread.baseAddress + segment.address;
 }
 
 async function checkPool(thread: Thread, mayMark: boolean): Promise<unknown> {

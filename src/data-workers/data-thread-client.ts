@@ -1,14 +1,8 @@
 import { Worker } from 'node:worker_threads';
-import { DriveError } from '../core/errors.ts';
+import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { workerUrl } from '../runtime/worker-url.ts';
-import type {
-  DataAnswer,
-  DataFailure,
-  DataThreadSetup,
-  Operation,
-  OperationRequest,
-  Operations,
-} from './protocol.ts';
+import { reviveFailure } from './data-failure.ts';
+import type { DataAnswer, DataThreadSetup, Operation, OperationRequest, Operations } from './protocol.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /** The main thread's end of one data thread. */
@@ -48,9 +42,11 @@ interface PendingCall {
  * `onCrash` is expected to end the process: what was acknowledged is on disk.
  */
 export function startDataThread(
-  setup: DataThreadSetup,
+  options: Omit<DataThreadSetup, 'signal'>,
   { now, onCrash }: { now: () => number; onCrash: (error: Error) => void },
 ): DataThreadClient {
+  const sockets = loadSocketCalls();
+  const setup: DataThreadSetup = { ...options, signal: sockets.newSignal() };
   const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
   const pending = new Map<number, PendingCall>();
   const openings = new Map<string, Opening>();
@@ -78,6 +74,7 @@ export function startDataThread(
       return new Promise((resolve, reject) => {
         pending.set(callId, { startedAtMs: now(), resolve, reject });
         worker.postMessage({ callId, request: { op, ...request } as OperationRequest });
+        sockets.signal(setup.signal);
       });
     },
     ensureOpen(spec) {
@@ -103,7 +100,11 @@ export function startDataThread(
     },
     async stop() {
       isStopping = true;
-      await worker.terminate();
+      const ended = worker.terminate();
+      // It is seen only between two calls of the system.
+      sockets.signal(setup.signal);
+      await ended;
+      sockets.close(setup.signal);
     },
   };
   return client;
@@ -113,13 +114,6 @@ function settle(pending: Map<number, PendingCall>, answer: DataAnswer): void {
   const call = pending.get(answer.callId);
   if (call === undefined) throw new Error(`A data thread answered call ${answer.callId}, which nobody made.`);
   pending.delete(answer.callId);
-  if ('failure' in answer) call.reject(errorFrom(answer.failure));
+  if ('failure' in answer) call.reject(reviveFailure(answer.failure));
   else call.resolve(answer.result as never);
-}
-
-function errorFrom(failure: DataFailure): Error {
-  if (failure.code !== null) return new DriveError(failure.code, failure.message);
-  const error = Object.assign(new Error(failure.message), { code: failure.errno });
-  if (failure.stack !== null) error.stack = failure.stack;
-  return error;
 }

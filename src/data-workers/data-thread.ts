@@ -1,43 +1,53 @@
-import { parentPort, workerData } from 'node:worker_threads';
-import { DriveError } from '../core/errors.ts';
+import { setImmediate } from 'node:timers/promises';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { describeFailure } from './data-failure.ts';
 import { createDataOperations } from './data-operations.ts';
-import type { DataAnswer, DataCall, DataFailure, DataThreadSetup } from './protocol.ts';
+import { INTERLEAVED } from './protocol.ts';
+import type { DataAnswer, DataCall, DataThreadSetup } from './protocol.ts';
+import { createSocketLoop } from './socket-loop.ts';
 
 // A data thread: does one operation after another for one pool, waiting for its disk and its ciphers, so that the
-// main thread never does. The next call is taken up when the last one has settled; calls wait in the port's queue.
+// main thread never does, and serves sockets between them. It has a loop of its own instead of Node's, which would cost
+// more for each small request than reading the block does.
 
 const port = parentPort;
 if (port === null) throw new Error('This file runs in a worker thread.');
 
-const operations = await createDataOperations(workerData as DataThreadSetup);
-const queue: DataCall[] = [];
-let isBusy = false;
+const setup = workerData as DataThreadSetup;
+const loop = createSocketLoop(setup.signal);
+/** Transfers that have not ended. */
+let transfers = 0;
+const operations = await createDataOperations(setup, loop);
+await serve(port);
 
-port.on('message', (call: DataCall) => {
-  queue.push(call);
-  if (!isBusy) void work();
-});
-
-async function work(): Promise<void> {
-  isBusy = true;
-  for (let call = queue.shift(); call !== undefined; call = queue.shift()) {
-    port?.postMessage(await answer(call));
+async function serve(calls: MessagePort): Promise<never> {
+  for (;;) {
+    for (let next = receiveMessageOnPort(calls); next !== undefined; next = receiveMessageOnPort(calls)) {
+      await take(next.message as DataCall);
+    }
+    // What has become of a transfer must be told before this thread waits again.
+    if (transfers > 0) await setImmediate();
+    loop.wait();
   }
-  isBusy = false;
+}
+
+async function take(call: DataCall): Promise<void> {
+  if (!INTERLEAVED.has(call.request.op)) {
+    port?.postMessage(await answer(call));
+    return;
+  }
+  transfers += 1;
+  void answer(call).then((message) => {
+    transfers -= 1;
+    port?.postMessage(message);
+  });
 }
 
 async function answer(call: DataCall): Promise<DataAnswer> {
   try {
     return { callId: call.callId, result: (await operations(call.request)) ?? null };
   } catch (error) {
-    return { callId: call.callId, failure: describe(error) };
+    return { callId: call.callId, failure: describeFailure(error) };
   }
-}
-
-function describe(error: unknown): DataFailure {
-  if (!(error instanceof Error)) return { code: null, errno: null, message: String(error), stack: null };
-  const errno = 'code' in error && typeof error.code === 'string' ? error.code : null;
-  return error instanceof DriveError
-    ? { code: error.code, errno: null, message: error.message, stack: null }
-    : { code: null, errno, message: error.message, stack: error.stack ?? null };
 }

@@ -11,6 +11,18 @@ export interface DataThreadSetup {
   readonly scratch: Segment;
   readonly pool: PoolSpec;
   readonly installationId: string;
+  /** A descriptor that the main thread signals after each message. */
+  readonly signal: number;
+}
+
+/** What became of a range that a data thread sent to a socket. */
+export interface SentRange {
+  /** What the socket took, the head included. */
+  readonly sentBytes: number;
+  /** Whether the connection is broken. */
+  readonly isBroken: boolean;
+  /** Why the drive could not be read any further. */
+  readonly failure: DataFailure | null;
 }
 
 /** A body that has been received into the arena, to be checked and written as a whole. */
@@ -42,6 +54,13 @@ export interface Operations {
   read: { request: { driveId: string; offsetBytes: number; into: Segment }; result: null };
   /** Answers the bytes written, after decompression. */
   write: { request: { driveId: string; task: WriteTask }; result: number };
+  /** Sends the head and then the range to a socket, by way of `through`; ends early when the client is slow. */
+  send: {
+    request: { driveId: string; range: Range; descriptor: number; head: Uint8Array; through: Segment };
+    result: SentRange;
+  };
+  /** Receives from a socket into the segments; answers the bytes received, fewer when the client stops or is slow. */
+  receive: { request: { descriptor: number; segments: readonly Segment[] }; result: number };
   flush: { request: { driveId: string }; result: null };
   resize: { request: { driveId: string; sizeBytes: number }; result: null };
   map: { request: { driveId: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
@@ -56,6 +75,9 @@ export type Operation = keyof Operations;
 export type OperationRequest = {
   [Name in Operation]: { readonly op: Name } & Operations[Name]['request'];
 }[Operation];
+
+/** Operations during which the thread does others too, because they wait for clients. */
+export const INTERLEAVED: ReadonlySet<Operation> = new Set(['send', 'receive']);
 
 /** From the main thread to a data thread. */
 export interface DataCall {

@@ -1,6 +1,7 @@
 import type { Range } from '../blockdev/block-device.ts';
 import { MIB } from '../core/sizes.ts';
 import type { Arena, Segment } from './arena.ts';
+import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
 import { receiveBody } from './body-receiver.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
@@ -11,8 +12,18 @@ import { pieceCount, readPieces, READ_WINDOW_PIECES } from './piece-reader.ts';
 import type { PieceLender } from './piece-lender.ts';
 import type { Pools } from './pools.ts';
 import type { VolumeSpec } from './volume.ts';
-import type { BodyWrite, LentPiece, LentPieces, ReceivedBody, Volumes } from './volumes.ts';
-import type { MappedBlock } from './protocol.ts';
+import type {
+  BodyWrite,
+  IncomingBody,
+  LentPiece,
+  LentPieces,
+  ReceivedBody,
+  SentPart,
+  SocketOutput,
+  Volumes,
+} from './volumes.ts';
+import { reviveFailure } from './data-failure.ts';
+import type { MappedBlock, SentRange } from './protocol.ts';
 import { poolFailure } from './pool-failure.ts';
 
 /** What one call of `fillHoles` may occupy a data thread with. */
@@ -40,6 +51,7 @@ export function createThreadVolumes(options: ThreadVolumesOptions): Volumes {
 class ThreadVolumes implements Volumes {
   readonly #options: ThreadVolumesOptions;
   readonly #memory: WebAssembly.Memory;
+  readonly #sockets = loadSocketCalls();
   readonly #flushGroups = new Map<string, FlushGroup>();
 
   constructor(options: ThreadVolumesOptions) {
@@ -96,8 +108,33 @@ class ThreadVolumes implements Volumes {
     }
   }
 
-  async receive(body: AsyncIterable<Uint8Array>, bodyBytes: number): Promise<ReceivedBody> {
-    return await receiveBody({ lender: this.#options.bodyLender, memory: this.#memory }, body, bodyBytes);
+  async send(spec: VolumeSpec, range: Range, { descriptor, head }: SocketOutput): Promise<SentPart> {
+    return await this.#withOwnDescriptor(descriptor, async (own) => {
+      const loan = await this.#options.readLender.borrow(1);
+      try {
+        const [through] = loan.segments;
+        if (through === undefined) throw new Error('A loan of one piece has no segment.');
+        const request = { driveId: spec.driveId, range, descriptor: own, head, through };
+        const sent = await this.#onVolume(spec, (thread) => thread.call('send', request));
+
+        return sentPart(sent, head.byteLength, spec);
+      } finally {
+        loan.release();
+      }
+    });
+  }
+
+  async receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody> {
+    const memory = { lender: this.#options.bodyLender, memory: this.#memory };
+    const threads = this.#options.pools.threadsOf(volume.poolName);
+    return await receiveBody(body, {
+      ...memory,
+      receiveFrom: async (descriptor, segments) =>
+        await this.#withOwnDescriptor(
+          descriptor,
+          async (own) => await threads.leastBusy().call('receive', { descriptor: own, segments }),
+        ),
+    });
   }
 
   async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {
@@ -131,6 +168,19 @@ class ThreadVolumes implements Volumes {
 
   #groupOf({ poolName }: StoredVolume): DataThreadGroup {
     return this.#options.pools.threadsOf(poolName);
+  }
+
+  /** Works with a second descriptor of the socket: the first one may be closed, and its number used anew, meanwhile. */
+  async #withOwnDescriptor<Result>(
+    descriptor: number,
+    work: (own: number) => Promise<Result>,
+  ): Promise<Result> {
+    const own = this.#sockets.duplicate(descriptor);
+    try {
+      return await work(own);
+    } finally {
+      this.#sockets.close(own);
+    }
   }
 
   /** A thread that has the volume open. */
@@ -186,6 +236,20 @@ class ThreadVolumes implements Volumes {
       done(writtenBytes);
     }
   }
+}
+
+/** @throws what kept the drive from being read at all */
+function sentPart(sent: SentRange, headBytes: number, volume: StoredVolume): SentPart {
+  const error = sent.failure === null ? null : poolFailure(reviveFailure(sent.failure), volume);
+  const isHeadSent = sent.sentBytes >= headBytes;
+  if (sent.sentBytes === 0 && error !== null) throw error;
+  const isCut = sent.isBroken || (sent.sentBytes > 0 && !isHeadSent);
+  const failure = isCut ? new Error('The connection has been cut.') : error;
+  return {
+    isHeadSent,
+    sentBytes: Math.max(0, sent.sentBytes - headBytes),
+    failure: failure instanceof Error ? failure : null,
+  };
 }
 
 /** Translates what the operating system says of a pool into an error of the domain. */

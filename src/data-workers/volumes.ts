@@ -19,8 +19,13 @@ export interface Volumes {
   read(spec: VolumeSpec, range: Range): Promise<LentPieces>;
   /** Reads all of the range, at most the lendable memory, and its SHA-256. */
   readWithDigest(spec: VolumeSpec, range: Range): Promise<LentPieces & { sha256: Uint8Array }>;
-  /** Takes in a whole body, up to 64 MiB, as it comes. */
-  receive(body: AsyncIterable<Uint8Array>, bodyBytes: number): Promise<ReceivedBody>;
+  /**
+   * Reads the range and has a data thread send it straight to a socket, as far as the client takes it without being
+   * waited for. Nothing is sent when the range cannot be read at all.
+   */
+  send(volume: VolumeSpec, range: Range, socket: SocketOutput): Promise<SentPart>;
+  /** Takes in a whole body of the volume's drive, up to 64 MiB, as it comes. */
+  receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody>;
   /** Writes a received body as a whole or not at all, durably; answers the bytes written. */
   write(spec: VolumeSpec, request: BodyWrite): Promise<number>;
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
@@ -37,6 +42,40 @@ export interface BodyWrite {
   readonly body: ReceivedBody;
   readonly encoding: 'identity' | 'gzip';
   readonly sha256: Uint8Array | null;
+}
+
+/** A socket that nobody else writes to until the call has ended. */
+export interface SocketOutput {
+  readonly descriptor: number;
+  /** What is sent before the bytes of the drive; at most 16 KiB. */
+  readonly head: Uint8Array;
+}
+
+/** What a socket took of a range. */
+export interface SentPart {
+  readonly isHeadSent: boolean;
+  /** Of the range, without the head. */
+  readonly sentBytes: number;
+  /** Why nothing more can be sent: the connection is broken, or the drive could not be read on. */
+  readonly failure: Error | null;
+}
+
+/** A body as it comes from a client. */
+export interface IncomingBody {
+  readonly lengthBytes: number;
+  /** What has not been taken from the socket yet; ends early when the client stops. */
+  chunks(): AsyncIterable<Uint8Array>;
+  /** The client's own socket, to be read by a thread; null when the bytes do not come as they are, as with TLS. */
+  takeSocket(): SocketInput | null;
+}
+
+/** A socket that nobody else reads from until it is given back. */
+export interface SocketInput {
+  readonly descriptor: number;
+  /** The beginning of the body, which has been received before. */
+  readonly received: Uint8Array;
+  /** Gives the socket back, after so many bytes of the body were read from it. */
+  giveBack(readBytes: number): void;
 }
 
 /** A body in lent memory. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { OutgoingHttpHeaders } from 'node:http';
-import { Socket } from 'node:net';
 import type { BlockInfo, DriveRead, Info } from '../service/service.ts';
 import { renderContentDigest } from './content-digest.ts';
+import { bytesHeaders, finishSilently } from './direct-output.ts';
 import type { Exchange } from './exchange.ts';
 import type { HttpLimits } from './limits.ts';
 import { sendPieces } from './piece-sender.ts';
@@ -136,14 +136,22 @@ async function sendRead(
   { read, sizeBytes }: { read: DriveRead; sizeBytes: number },
   limits: HttpLimits,
 ): Promise<void> {
-  const digest = read.sha256 === null ? {} : { 'Content-Digest': renderContentDigest(read.sha256) };
-  writeHead(exchange, 200, {
-    'Content-Type': 'application/octet-stream',
-    'Content-Length': sizeBytes,
-    ...digest,
-  });
+  const { res, req } = exchange;
   limitOutput(exchange, limits);
-  await sendPieces(exchange, read.pieces, limits.outstandingPieces);
+  if (read.sentBytes === null) {
+    const digest = read.sha256 === null ? {} : { 'Content-Digest': renderContentDigest(read.sha256) };
+    writeHead(exchange, 200, { ...bytesHeaders(sizeBytes), ...digest });
+    const write = (bytes: Uint8Array, done: () => void): unknown => res.write(bytes, done);
+    await sendPieces(exchange, read.pieces, { outstanding: limits.outstandingPieces, write });
+    res.end();
+    return;
+  }
+  exchange.hasBegun = true;
+  exchange.sentBytes += read.sentBytes;
+  const write = (bytes: Uint8Array, done: () => void): unknown => req.socket.write(bytes, done);
+  await sendPieces(exchange, read.pieces, { outstanding: limits.outstandingPieces, write });
+  if (exchange.sentBytes === sizeBytes) finishSilently(exchange);
+  else res.destroy();
 }
 
 function formHeaders(exchange: Exchange, output: 'properties' | 'list'): OutgoingHttpHeaders {
@@ -157,5 +165,6 @@ function writeHead(exchange: Exchange, status: number, headers: OutgoingHttpHead
 
 /** Ends the connection when the client takes nothing for too long; Node lifts this when the next request starts. */
 function limitOutput({ req }: Exchange, limits: HttpLimits): void {
-  if (req.socket instanceof Socket) req.socket.setTimeout(limits.outputIdleTimeoutMs);
+  // A stand-in for a socket, as tests have it, knows no time.
+  if ('setTimeout' in req.socket) req.socket.setTimeout(limits.outputIdleTimeoutMs);
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { usage } from './error-table.ts';
 import type { ExchangeLog } from './exchange-log.ts';
@@ -8,6 +9,8 @@ import type { HttpLimits } from './limits.ts';
 /** What guards the connections of a server. */
 export interface GuardParts {
   readonly server: Server;
+  /** What accepts the connections. */
+  readonly listener: NetServer;
   readonly isTls: boolean;
   readonly limits: HttpLimits;
   readonly exchanges: ExchangeLog;
@@ -23,7 +26,14 @@ export interface ConnectionGuard {
  * Answers what never becomes a request: connections over the limit, requests that Node's parser refuses, headers that
  * do not come in time. These answers are text, because nobody has said yet what they accept.
  */
-export function guardConnections({ server, isTls, limits, exchanges, metrics }: GuardParts): ConnectionGuard {
+export function guardConnections({
+  server,
+  listener,
+  isTls,
+  limits,
+  exchanges,
+  metrics,
+}: GuardParts): ConnectionGuard {
   const refused = new WeakSet<Duplex>();
   let served = 0;
 
@@ -37,8 +47,8 @@ export function guardConnections({ server, isTls, limits, exchanges, metrics }: 
     socket.once('close', () => clearTimeout(deadline));
   };
 
-  server.maxConnections = limits.connections + limits.refusedConnections;
-  server.on('drop', () => metrics.connectionRefused());
+  listener.maxConnections = limits.connections + limits.refusedConnections;
+  listener.on('drop', () => metrics.connectionRefused());
   server.on(isTls ? 'secureConnection' : 'connection', (socket: Duplex) => {
     if (served >= limits.connections) {
       metrics.connectionRefused();

@@ -210,6 +210,14 @@ describe('the log', () => {
     expect(harness.lines).toEqual([expect.objectContaining({ route: null, user: null, status: 401 })]);
   });
 
+  test('counts a client that has only stopped sending as one that waits for its answer', async () => {
+    await using harness = await listeningHarness();
+    const client = rawClient(harness.address);
+    client.socket.end(head(`GET /drives/${DRIVE}/info`));
+    expect((await client.closed()).text).toMatch(/^HTTP\/1.1 200 /);
+    expect(harness.lines).toEqual([expect.objectContaining({ isAborted: false, status: 200 })]);
+  });
+
   test('says when the client went away before the answer', async () => {
     const { promise: started, resolve: start } = Promise.withResolvers<void>();
     const info = async () => {
@@ -220,7 +228,7 @@ describe('the log', () => {
     const client = rawClient(harness.address);
     client.send(head(`GET /drives/${DRIVE}/info`));
     await started;
-    client.socket.destroy();
+    client.socket.resetAndDestroy();
     while (harness.lines.length === 0) await new Promise((resolve) => setImmediate(resolve));
     expect(harness.lines).toEqual([expect.objectContaining({ isAborted: true, status: null })]);
   });

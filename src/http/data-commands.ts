@@ -4,6 +4,7 @@ import type { Answer } from './answers.ts';
 import type { Command, CommandCall } from './command.ts';
 import { pathParam } from './command.ts';
 import { parseContentDigest, wantsSha256 } from './content-digest.ts';
+import { bytesHeaders, directOutput, turnOf } from './direct-output.ts';
 import { driveParam, NO_INPUT } from './drive-commands.ts';
 import { quoted, usage } from './error-table.ts';
 import { MAP_PARAMETERS, parseSizeWord } from './query.ts';
@@ -42,9 +43,17 @@ async function readDrive(call: CommandCall): Promise<Answer> {
   }
   const wanted = call.exchange.req.headers['want-content-digest'];
   const withDigest = wantsSha256(Array.isArray(wanted) ? wanted.join(',') : wanted);
-  const range = { offsetBytes, lengthBytes, withDigest };
-  const read = await call.service.driveData.read(call.actor, driveId, range);
-  return { kind: 'bytes', read, sizeBytes: lengthBytes };
+  await turnOf(call.exchange);
+  const socket = withDigest ? null : directOutput(call.exchange, bytesHeaders(lengthBytes));
+  const range = { offsetBytes, lengthBytes, withDigest, socket };
+  try {
+    const read = await call.service.driveData.read(call.actor, driveId, range);
+    return { kind: 'bytes', read, sizeBytes: lengthBytes };
+  } catch (error) {
+    // A thread that answers too late would write into whatever comes next on this connection.
+    if (socket !== null) call.exchange.mustClose = true;
+    throw error;
+  }
 }
 
 async function mapDrive(call: CommandCall): Promise<Answer> {
@@ -78,15 +87,16 @@ async function writeDrive(call: CommandCall): Promise<Answer> {
   const encoding = contentEncoding(headers);
   const digest = headers['content-digest'];
   const sha256 = parseContentDigest(Array.isArray(digest) ? digest.join(',') : digest);
-  const bodyBytes = contentLength(headers);
+  requireLength(headers);
+  const { body } = call.exchange;
+  const bodyBytes = body.lengthBytes;
   if (bodyBytes > call.limits.writeBodyBytes) {
     throw new DriveError(
       'too-large',
       `The body of ${bodyBytes} bytes is larger than the ${call.limits.writeBodyBytes} that a write takes.`,
     );
   }
-  const body = call.exchange.body.chunks();
-  await call.service.driveData.write(call.actor, driveId, { offsetBytes, bodyBytes, encoding, sha256, body });
+  await call.service.driveData.write(call.actor, driveId, { offsetBytes, encoding, sha256, body });
   return { kind: 'nothing' };
 }
 
@@ -97,11 +107,9 @@ function contentEncoding(headers: IncomingHttpHeaders): 'identity' | 'gzip' {
   throw usage(`The Content-Encoding "${quoted(encoding)}" is not known: a write is raw or gzip.`);
 }
 
-function contentLength(headers: IncomingHttpHeaders): number {
+function requireLength(headers: IncomingHttpHeaders): void {
   if (headers['transfer-encoding'] !== undefined) {
     throw usage('A write needs Content-Length; Transfer-Encoding is not taken.');
   }
-  const length = headers['content-length'];
-  if (length === undefined) throw usage('A write needs Content-Length.');
-  return Number(length);
+  if (headers['content-length'] === undefined) throw usage('A write needs Content-Length.');
 }

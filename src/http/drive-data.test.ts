@@ -28,7 +28,7 @@ function lender(pieceBytes: number, count: number) {
       };
     }
   }
-  const read = async () => ({ sha256: null, pieces: pieces() });
+  const read = async () => ({ sha256: null, sentBytes: null, pieces: pieces() });
   return { ledger, service: fakeService({ driveData: { read } }).service };
 }
 
@@ -52,7 +52,8 @@ describe('read', () => {
     const { service, calls } = fakeService();
     await using harness = await httpHarness({ service });
     await request(harness, 'GET', `${READ}/3G/4k`);
-    expect(calls.at(-1)?.args[2]).toEqual({ offsetBytes: 3 * 2 ** 30, lengthBytes: 4096, withDigest: false });
+    const range = { offsetBytes: 3 * 2 ** 30, lengthBytes: 4096 };
+    expect(calls.at(-1)?.args[2]).toEqual({ ...range, withDigest: false, socket: null });
   });
 
   test.each(['0/0', '0/4194305', '0/5M', '-1/1', '0/1.5k', '0x1/1', '1e3/1', '9007199254740993/1', '%20/1'])(
@@ -70,6 +71,7 @@ describe('read', () => {
     const sha256 = createHash('sha256').update(bytes).digest();
     const read = async (_actor: unknown, _drive: unknown, { withDigest }: { withDigest: boolean }) => ({
       sha256: withDigest ? sha256 : null,
+      sentBytes: null,
       pieces: (async function* () {
         yield { bytes, release: () => undefined };
       })(),
@@ -90,6 +92,16 @@ describe('read', () => {
     await eventually(() => ledger.released === 64);
     expect(ledger).toMatchObject({ lent: 0, given: 64 });
     expect(ledger.most).toBeLessThanOrEqual(5);
+  });
+
+  test('pipelined behind another is sent in its turn, to its end', async () => {
+    const { ledger, service } = lender(2 ** 20, 16);
+    await using harness = await listeningHarness({ service });
+    using client = rawClient(harness.address);
+    let receivedBytes = 0;
+    client.socket.on('data', (chunk: Buffer) => (receivedBytes += chunk.length));
+    client.send(head(`GET ${READ}/0/4M`).repeat(3));
+    await eventually(() => ledger.released === 48 && receivedBytes > 3 * 2 ** 22);
   });
 
   test('releases every piece when the client goes away in the middle', async () => {
@@ -120,6 +132,7 @@ describe('read', () => {
     let released = 0;
     const read = async () => ({
       sha256: null,
+      sentBytes: null,
       pieces: (async function* () {
         yield { bytes: Buffer.alloc(10), release: () => void (released += 1) };
         throw new DriveError('system', 'The pool is away.');
@@ -152,11 +165,11 @@ describe('write', () => {
       seen.requests.push(request);
       check(request);
       let receivedBytes = 0;
-      for await (const chunk of request.body) {
+      for await (const chunk of request.body.chunks()) {
         receivedBytes += chunk.length;
         if (receivedBytes <= 1000) seen.body += Buffer.from(chunk).toString('latin1');
       }
-      if (receivedBytes !== request.bodyBytes) throw new DriveError('usage', 'The body is short.');
+      if (receivedBytes !== request.body.lengthBytes) throw new DriveError('usage', 'The body is short.');
     };
     return { seen, service: fakeService({ driveData: { write } }).service };
   }
@@ -171,7 +184,8 @@ describe('write', () => {
     };
     const answer = await request(harness, 'POST', `${WRITE}/1k`, { headers, body: 'abc' });
     expect([answer.status, answer.text]).toEqual([204, '']);
-    expect(seen.requests[0]).toMatchObject({ offsetBytes: 1024, bodyBytes: 3, encoding: 'gzip', sha256 });
+    expect(seen.requests[0]).toMatchObject({ offsetBytes: 1024, encoding: 'gzip', sha256 });
+    expect(seen.requests[0]?.body.lengthBytes).toBe(3);
     expect(seen.body).toBe('abc');
   });
 
@@ -278,7 +292,7 @@ describe('write', () => {
     const { promise, resolve } = Promise.withResolvers<number>();
     const write = async (_actor: unknown, _drive: unknown, { body }: DriveWrite): Promise<void> => {
       let receivedBytes = 0;
-      for await (const chunk of body) receivedBytes += chunk.length;
+      for await (const chunk of body.chunks()) receivedBytes += chunk.length;
       resolve(receivedBytes);
     };
     await using harness = await listeningHarness({ service: fakeService({ driveData: { write } }).service });
@@ -322,12 +336,16 @@ describe('write', () => {
     const write = async (actor: never, drive: string, request: DriveWrite): Promise<void> => {
       await service.driveData.write(actor, drive, {
         ...request,
-        body: (async function* () {
-          for await (const chunk of request.body) {
-            await new Promise((resolve) => setTimeout(resolve, 100));
-            yield chunk;
-          }
-        })(),
+        body: {
+          lengthBytes: request.body.lengthBytes,
+          takeSocket: () => null,
+          async *chunks() {
+            for await (const chunk of request.body.chunks()) {
+              await new Promise((resolve) => setTimeout(resolve, 100));
+              yield chunk;
+            }
+          },
+        },
       });
     };
     const slow = fakeService({ driveData: { write } }).service;

@@ -3,8 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { User } from '../core/user.ts';
 import type { HttpLimits } from './limits.ts';
 import { acceptsJson } from './rendering.ts';
+import { detachedFlow, parsedFlow } from './body-flow.ts';
+import { DirectConnection } from './direct-connection.ts';
 import { RequestBody } from './request-body.ts';
-import type { HttpClock } from './request-body.ts';
+import type { BodyRules, HttpClock } from './request-body.ts';
 
 /** One request and its answer, from the first hook to the line in the log. */
 export interface Exchange {
@@ -22,6 +24,8 @@ export interface Exchange {
   /** The path of the command with its parameters unfilled; null when no command was found. */
   template: string | null;
   user: User | null;
+  /** Whether an answer was begun past the HTTP server, which knows nothing of it. */
+  hasBegun: boolean;
   /** Bytes of the answer's body. */
   sentBytes: number;
   /** Whether the connection ends with this answer. */
@@ -44,13 +48,23 @@ export function createExchange(
     query: question === -1 ? '' : url.slice(question + 1),
     isHead: req.method === 'HEAD',
     isJson: acceptsJson(req.headers.accept),
-    body: new RequestBody({ req, res, expectsContinue, clock, limits }),
+    body: bodyOf({ req, res, expectsContinue }, { clock, limits }),
     startedAtMs: clock.nowMs(),
     template: null,
     user: null,
+    hasBegun: false,
     sentBytes: 0,
     mustClose: false,
   };
+}
+
+function bodyOf(
+  message: { req: IncomingMessage; res: ServerResponse; expectsContinue: boolean },
+  rules: BodyRules,
+): RequestBody {
+  const { socket } = message.req;
+  const detached = socket instanceof DirectConnection ? socket.takeBody() : null;
+  return new RequestBody(detached === null ? parsedFlow(message) : detachedFlow(detached, message), rules);
 }
 
 /** The client's own id when it is fit for a log line, else a new one. */

@@ -23,7 +23,7 @@ export async function sendFailure(
 ): Promise<void> {
   const failure = exchange.body.failure ?? asDriveError(error);
   logFailure(exchange, failure, error, logger);
-  if (exchange.res.headersSent) {
+  if (hasBegun(exchange)) {
     exchange.res.destroy();
     return;
   }
@@ -38,6 +38,10 @@ export async function sendFailure(
     },
     body: exchange.isJson ? JSON.stringify({ error: type, message: sentence }) : `${sentence}\n`,
   });
+}
+
+function hasBegun({ res, hasBegun }: Exchange): boolean {
+  return res.headersSent || hasBegun;
 }
 
 /** Anything that is no DriveError is a mistake of Drivebay. */
@@ -63,5 +67,5 @@ function logFailure(exchange: Exchange, failure: DriveError, error: unknown, log
   const { requestId } = exchange;
   if (failure.code === 'failed') logger.error({ requestId, err: error }, 'a request failed');
   else if (failure.code === 'system') logger.warn({ requestId, err: error }, 'a part is away');
-  else if (exchange.res.headersSent) logger.warn({ requestId, err: error }, 'an answer was cut short');
+  else if (hasBegun(exchange)) logger.warn({ requestId, err: error }, 'an answer was cut short');
 }

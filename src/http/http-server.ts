@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Server as HttpsServer } from 'node:https';
+import { createServer as createNetServer } from 'node:net';
+import type { Server as NetServer } from 'node:net';
 import { promisify } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -12,6 +14,7 @@ import { API_COMMANDS } from './api-commands.ts';
 import type { Command } from './command.ts';
 import { guardConnections } from './connection-guard.ts';
 import type { ConnectionGuard } from './connection-guard.ts';
+import { DirectConnection } from './direct-connection.ts';
 import { ExchangeLog } from './exchange-log.ts';
 import { healthCommands } from './health-commands.ts';
 import { createHttpApp } from './http-app.ts';
@@ -52,10 +55,10 @@ export interface HttpServer {
 /** The HTTP listener over a service. Nothing listens before `listen`. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { tls, limits, logger, clock, service } = options;
-  const server = newServer(tls === null ? null : await readTlsPair(tls), limits);
-  const metrics = createHttpMetrics(options.metrics, promisify(server.getConnections.bind(server)));
+  const { server, listener } = newServer(tls === null ? null : await readTlsPair(tls), limits);
+  const metrics = createHttpMetrics(options.metrics, promisify(listener.getConnections.bind(listener)));
   const exchanges = new ExchangeLog({ logger, metrics, clock });
-  const guard = guardConnections({ server, isTls: tls !== null, limits, exchanges, metrics });
+  const guard = guardConnections({ server, listener, isTls: tls !== null, limits, exchanges, metrics });
   const commands: readonly Command[] = [
     ...API_COMMANDS,
     ...healthCommands(options.metrics, () => exchanges.isClosing),
@@ -75,10 +78,16 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     createServer: attach,
   });
   await app.ready();
-  return lifecycle({ app, server, exchanges, options });
+  return lifecycle({ app, server, listener, exchanges, options });
 }
 
-function newServer(pair: TlsPair | null, limits: HttpLimits): HttpsServer | Server {
+/** The HTTP server, and what accepts its connections: itself over TLS, else a server that lends out their sockets. */
+interface Listening {
+  readonly server: HttpsServer | Server;
+  readonly listener: NetServer;
+}
+
+function newServer(pair: TlsPair | null, limits: HttpLimits): Listening {
   const settings: ServerOptions = {
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeoutMs,
@@ -88,9 +97,22 @@ function newServer(pair: TlsPair | null, limits: HttpLimits): HttpsServer | Serv
     // The missing header gets an answer of ours instead of Node's.
     requireHostHeader: false,
   };
-  return pair === null
-    ? createServer(settings)
-    : createTlsServer({ ...settings, ...pair, minVersion: 'TLSv1.2' });
+  if (pair !== null) {
+    const server = answerHalfClosed(createTlsServer({ ...settings, ...pair, minVersion: 'TLSv1.2' }));
+    return { server, listener: server };
+  }
+  const server = answerHalfClosed(createServer(settings));
+  // It never listens itself, and only then would begin to watch over the times that its connections take.
+  server.emit('listening');
+  const listener = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    server.emit('connection', new DirectConnection(socket));
+  });
+  return { server, listener };
+}
+
+/** A client that sends no more may still want its answer. Node knows this switch, but does not document it. */
+function answerHalfClosed<AnyServer extends Server>(server: AnyServer): AnyServer {
+  return Object.assign(server, { httpAllowHalfOpen: true });
 }
 
 /** Connects a server to the handler of its requests. */
@@ -112,45 +134,44 @@ function serve(
   return server;
 }
 
-interface LifecycleParts {
+interface LifecycleParts extends Listening {
   readonly app: FastifyInstance;
-  readonly server: HttpsServer | Server;
   readonly exchanges: ExchangeLog;
   readonly options: HttpServerOptions;
 }
 
-function lifecycle({ app, server, exchanges, options }: LifecycleParts): HttpServer {
+function lifecycle({ app, server, listener, exchanges, options }: LifecycleParts): HttpServer {
   const { tls, limits, logger, host, port } = options;
   let endTlsWatch = (): void => undefined;
   const listen = async (): Promise<HttpAddress> => {
-    server.listen({ host, port });
-    await once(server, 'listening');
+    listener.listen({ host, port });
+    await once(listener, 'listening');
     if (tls !== null && 'setSecureContext' in server) {
       const apply = (pair: TlsPair): void => server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
       endTlsWatch = watchTlsFiles(tls, { intervalMs: limits.tlsCheckIntervalMs, logger, apply });
     }
-    return addressOf(server, tls === null ? 'http' : 'https');
+    return addressOf(listener, tls === null ? 'http' : 'https');
   };
   const close = async (): Promise<void> => {
     endTlsWatch();
     exchanges.startClosing();
-    if (server.listening) await drainServer(server, limits);
+    if (listener.listening) await drainServer({ server, listener }, limits);
     await app.close();
   };
   return { app, listen, close };
 }
 
-async function drainServer(server: Server, limits: HttpLimits): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
+async function drainServer({ server, listener }: Listening, limits: HttpLimits): Promise<void> {
+  const closed = once(listener, 'close');
+  listener.close();
   server.closeIdleConnections();
   const deadline = setTimeout(() => server.closeAllConnections(), limits.closeTimeoutMs);
   await closed;
   clearTimeout(deadline);
 }
 
-function addressOf(server: Server, scheme: 'http' | 'https'): HttpAddress {
-  const address = server.address();
+function addressOf(listener: NetServer, scheme: 'http' | 'https'): HttpAddress {
+  const address = listener.address();
   if (address === null || typeof address === 'string') throw new Error('the listener has no address');
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   return { host: address.address, port: address.port, url: `${scheme}://${host}:${address.port}` };

@@ -1,6 +1,9 @@
 import type { Piece } from '../service/service.ts';
 import type { Exchange } from './exchange.ts';
 
+/** Writes bytes to the client, and says when they have been taken. */
+export type PieceWriter = (bytes: Uint8Array, done: () => void) => unknown;
+
 /**
  * Writes the pieces of a read. A piece's memory is lent, so it goes back exactly once: when the socket has taken its
  * bytes, or when the connection is gone. At most `outstanding` pieces are with the socket at a time.
@@ -10,7 +13,7 @@ import type { Exchange } from './exchange.ts';
 export async function sendPieces(
   exchange: Exchange,
   pieces: AsyncIterable<Piece>,
-  outstanding: number,
+  { outstanding, write }: { outstanding: number; write: PieceWriter },
 ): Promise<void> {
   const { res, req } = exchange;
   const lent = new Set<Piece>();
@@ -31,14 +34,13 @@ export async function sendPieces(
         return;
       }
       exchange.sentBytes += piece.bytes.length;
-      res.write(piece.bytes, () => giveBack(piece));
+      write(piece.bytes, () => giveBack(piece));
       while (lent.size >= outstanding) {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       }
     }
-    res.end();
     while (lent.size > 0) {
       await new Promise<void>((resolve) => {
         wake = resolve;

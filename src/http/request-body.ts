@@ -1,5 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DriveError } from '../core/errors.ts';
+import type { IncomingBody, SocketInput } from '../service/service.ts';
+import type { BodyFlow } from './body-flow.ts';
 import { usage } from './error-table.ts';
 import type { HttpLimits } from './limits.ts';
 
@@ -8,19 +9,16 @@ export interface HttpClock {
   nowMs(): number;
 }
 
-/** Where a body comes from, and what it is held to. */
-export interface BodySource {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  /** Whether the client waits for `100 Continue` before it sends. */
-  readonly expectsContinue: boolean;
+/** What a body is held to. */
+export interface BodyRules {
   readonly clock: HttpClock;
   readonly limits: HttpLimits;
 }
 
 /** The body of one request, of which not a byte is asked for before somebody wants it. */
-export class RequestBody {
-  readonly #source: BodySource;
+export class RequestBody implements IncomingBody {
+  readonly #flow: BodyFlow;
+  readonly #rules: BodyRules;
   readonly #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #receivedBytes = 0;
@@ -30,8 +28,14 @@ export class RequestBody {
   #hasEnded = false;
   #wake = (): void => undefined;
 
-  constructor(source: BodySource) {
-    this.#source = source;
+  constructor(flow: BodyFlow, rules: BodyRules) {
+    this.#flow = flow;
+    this.#rules = rules;
+  }
+
+  /** As the request declares it; 0 when it has none or does not say. */
+  get lengthBytes(): number {
+    return this.#flow.lengthBytes ?? 0;
   }
 
   /** Bytes taken from the client so far. */
@@ -46,14 +50,24 @@ export class RequestBody {
 
   /** Whether the request has a body at all. */
   hasBytes(): boolean {
-    const { headers } = this.#source.req;
-    const length = headers['content-length'];
-    return headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) !== 0);
+    return this.#flow.lengthBytes !== 0;
   }
 
   /** Whether bytes of the body are still to come. */
   isUnread(): boolean {
-    return this.hasBytes() && !this.#hasEnded && !this.#source.req.complete;
+    return this.hasBytes() && !this.#hasEnded && !this.#flow.isComplete();
+  }
+
+  takeSocket(): SocketInput | null {
+    const socket = this.#isStarted ? null : this.#flow.takeSocket();
+    if (socket === null) return null;
+    return {
+      ...socket,
+      giveBack: (readBytes) => {
+        this.#receivedBytes += socket.received.byteLength + readBytes;
+        socket.giveBack(readBytes);
+      },
+    };
   }
 
   /** The body, once; ends early, with `failure` set, when the client stops, breaks it or is too slow. */
@@ -80,9 +94,9 @@ export class RequestBody {
 
   /** Takes and drops what comes of the body, up to limits, so that the client gets to see its answer. */
   async drain(): Promise<void> {
-    const { expectsContinue, limits, req } = this.#source;
+    const { limits } = this.#rules;
     // A client that waits for `100 Continue` has sent nothing that could stand in the way of its answer.
-    if (this.#failure !== null || (expectsContinue && !this.#isStarted)) return;
+    if (this.#failure !== null || (this.#flow.isAwaited && !this.#isStarted)) return;
     const untilBytes = this.#receivedBytes + limits.drainBytes;
     const deadline = setTimeout(() => this.fail(endedEarly()), limits.drainTimeoutMs);
     this.#start();
@@ -92,7 +106,7 @@ export class RequestBody {
       await this.#awaitAny();
     }
     clearTimeout(deadline);
-    req.pause();
+    this.#flow.pause();
   }
 
   #isOver(): boolean {
@@ -102,28 +116,26 @@ export class RequestBody {
   #start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    const { req, res, expectsContinue } = this.#source;
-    if (expectsContinue) res.writeContinue();
-    req.on('data', (chunk: Buffer) => this.#receive(chunk));
-    req.on('end', () => {
-      this.#hasEnded = true;
-      this.#wake();
+    this.#flow.start({
+      onChunk: (chunk) => this.#receive(chunk),
+      onEnd: () => {
+        this.#hasEnded = true;
+        this.#wake();
+      },
+      onFailure: () => this.fail(endedEarly()),
     });
-    req.on('error', () => this.fail(endedEarly()));
-    req.on('close', () => this.fail(endedEarly()));
-    if (req.destroyed && !req.readableEnded) this.fail(endedEarly());
   }
 
   #receive(chunk: Buffer): void {
     this.#receivedBytes += chunk.length;
     this.#queuedBytes += chunk.length;
     this.#queue.push(chunk);
-    if (this.#queuedBytes > this.#source.limits.bodyBufferBytes) this.#source.req.pause();
+    if (this.#queuedBytes > this.#rules.limits.bodyBufferBytes) this.#flow.pause();
     this.#wake();
   }
 
   async #awaitAny(): Promise<void> {
-    this.#source.req.resume();
+    this.#flow.resume();
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
@@ -131,7 +143,7 @@ export class RequestBody {
 
   /** Waits for the client, and fails the body when that takes too long or the client has been too slow over all. */
   async #awaitProgress(): Promise<void> {
-    const { clock, limits } = this.#source;
+    const { clock, limits } = this.#rules;
     const sinceMs = clock.nowMs();
     const idle = setTimeout(() => this.fail(tooSlow(limits)), limits.bodyIdleTimeoutMs);
     await this.#awaitAny();

@@ -2,11 +2,12 @@ import type { Range } from '../blockdev/block-device.ts';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
+import type { VolumeSpec } from '../data-workers/volume.ts';
 import type { LentPieces } from '../data-workers/volumes.ts';
 import { withinDeadline } from './deadline.ts';
 import { findReadable, refuseImagingTarget } from './drive-lookup.ts';
 import { MAX_READ_BYTES } from './limits.ts';
-import type { DriveRead } from './service.ts';
+import type { DriveRead, DriveReadRequest, Piece, SocketOutput } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /** Reads a range of a drive; see `DriveDataService.read`. */
@@ -14,18 +15,57 @@ export async function readDrive(
   context: ServiceContext,
   actor: User,
   driveId: string,
-  request: Range & { withDigest: boolean },
+  request: DriveReadRequest,
 ): Promise<DriveRead> {
   const drive = await findReadable(context.metadata.drives, actor.userId, driveId);
   checkRange(drive, request);
   refuseImagingTarget(drive, await context.metadata.imaging.listTouching([driveId]), 'read');
   const spec = await context.volumeKeys.specOf(drive);
-  const work: Promise<LentPieces & { sha256: Uint8Array | null }> = request.withDigest
-    ? context.volumes.readWithDigest(spec, request)
-    : context.volumes.read(spec, request).then((read) => ({ ...read, sha256: null }));
-  const { pieces, sha256 } = await withinDeadline(drive.poolName, work, (read) => read.abandon());
+  const read = await begin(context, spec, request);
   context.counters.count(driveId, { kind: 'read', bytes: request.lengthBytes });
-  return { pieces, sha256 };
+  return read;
+}
+
+async function begin(
+  context: ServiceContext,
+  spec: VolumeSpec,
+  request: DriveReadRequest,
+): Promise<DriveRead> {
+  if (request.socket !== null && !request.withDigest) {
+    return await sendFirst(context, spec, { ...request, socket: request.socket });
+  }
+  const { volumes } = context;
+  const work: Promise<LentPieces & { sha256: Uint8Array | null }> = request.withDigest
+    ? volumes.readWithDigest(spec, request)
+    : volumes.read(spec, request).then((read) => ({ ...read, sha256: null }));
+  const { pieces, sha256 } = await withinDeadline(spec.poolName, work, (read) => read.abandon());
+  return { sentBytes: null, pieces, sha256 };
+}
+
+/** Has a thread send what the client takes at once, and reads the rest. */
+async function sendFirst(
+  context: ServiceContext,
+  spec: VolumeSpec,
+  { socket, ...range }: DriveReadRequest & { socket: SocketOutput },
+): Promise<DriveRead> {
+  const sending = context.volumes.send(spec, range, socket);
+  const { isHeadSent, sentBytes, failure } = await withinDeadline(spec.poolName, sending, () => undefined);
+  const sent = { sha256: null, sentBytes: isHeadSent ? sentBytes : null };
+  if (failure !== null) return { ...sent, pieces: failing(failure) };
+  if (sentBytes === range.lengthBytes) return { ...sent, pieces: noPieces() };
+  const rest = { offsetBytes: range.offsetBytes + sentBytes, lengthBytes: range.lengthBytes - sentBytes };
+  const reading = context.volumes.read(spec, rest);
+  const { pieces } = await withinDeadline(spec.poolName, reading, (read) => read.abandon());
+  return { ...sent, pieces };
+}
+
+async function* noPieces(): AsyncGenerator<Piece> {
+  yield* [];
+}
+
+async function* failing(failure: Error): AsyncGenerator<Piece> {
+  yield* noPieces();
+  throw failure;
 }
 
 function checkRange(drive: Drive, { offsetBytes, lengthBytes }: Range): void {

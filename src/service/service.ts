@@ -2,6 +2,9 @@ import type { ClaimType, DriveCipher, Tier } from '../core/drive.ts';
 import type { Conversion } from '../core/imaging.ts';
 import type { User } from '../core/user.ts';
 import type { Range } from '../blockdev/block-device.ts';
+import type { IncomingBody, SocketInput, SocketOutput } from '../data-workers/volumes.ts';
+
+export type { IncomingBody, SocketInput, SocketOutput };
 
 /**
  * What Drivebay can do, as its listeners (http, nbd) see it. Every call throws DriveError and nothing else that a
@@ -90,9 +93,10 @@ export interface DriveDataService {
   /**
    * Checks the request, reads the first piece and returns; the rest is read as the pieces are asked for. Each piece's
    * memory is lent: it is valid until `release`, which must be called once for each, also after an error.
-   * `withDigest` reads all of it first, and gives the SHA-256.
+   * `withDigest` reads all of it first, and gives the SHA-256. With `socket` the answer is sent by a thread as far as
+   * the client takes it at once; the pieces are then the rest.
    */
-  read(actor: User, driveId: string, request: Range & { withDigest: boolean }): Promise<DriveRead>;
+  read(actor: User, driveId: string, request: DriveReadRequest): Promise<DriveRead>;
   /** Returns once the data is on stable storage. Until the whole body has been received and found good, nothing changes. */
   write(actor: User, driveId: string, request: DriveWrite): Promise<void>;
   /** Blocks of 4 MiB from `offsetBytes`, a multiple of 4 MiB, in order, in pages. `hash` is the SHA-256 in hex. */
@@ -103,8 +107,17 @@ export interface DriveDataService {
   ): AsyncIterable<readonly BlockInfo[]>;
 }
 
+export interface DriveReadRequest extends Range {
+  readonly withDigest: boolean;
+  /** The client's own socket with the head of the answer; null when the caller sends everything itself. */
+  readonly socket: SocketOutput | null;
+}
+
 export interface DriveRead {
   readonly sha256: Uint8Array | null;
+  /** Bytes of the drive that were sent, behind the head; null when not even the head was. */
+  readonly sentBytes: number | null;
+  /** What is still to be sent. It throws when that cannot be read. */
   readonly pieces: AsyncIterable<Piece>;
 }
 
@@ -116,13 +129,11 @@ export interface Piece {
 
 export interface DriveWrite {
   readonly offsetBytes: number;
-  /** Bytes of the body as sent, from Content-Length. */
-  readonly bodyBytes: number;
   readonly encoding: 'identity' | 'gzip';
   /** The SHA-256 that the body as sent must have, when the client gave one. */
   readonly sha256: Uint8Array | null;
-  /** The body; not read at all when the request is refused before that. Ends early when the client stops. */
-  readonly body: AsyncIterable<Uint8Array>;
+  /** The body; not read at all when the request is refused before that. */
+  readonly body: IncomingBody;
 }
 
 /** One block of the map; the last one of a drive may be shorter than 4 MiB. */

@@ -21,7 +21,7 @@ export async function writeDrive(
   request: DriveWrite,
 ): Promise<void> {
   const drive = await findWritable(context, actor, driveId, request);
-  const body = await context.volumes.receive(request.body, request.bodyBytes);
+  const body = await context.volumes.receive(drive, request.body);
   const endWrite = context.writes.begin(driveId);
   const work = writeReceived(context, actor, driveId, request, body).finally(() => {
     body.release();
@@ -60,7 +60,8 @@ async function findWritable(
   return drive;
 }
 
-function checkLength(drive: Drive, { offsetBytes, bodyBytes, encoding }: DriveWrite): void {
+function checkLength(drive: Drive, { offsetBytes, body, encoding }: DriveWrite): void {
+  const bodyBytes = body.lengthBytes;
   if (bodyBytes > MAX_BODY_BYTES) {
     throw new DriveError('too-large', `A write takes at most ${MAX_BODY_BYTES} bytes, not ${bodyBytes}.`);
   }

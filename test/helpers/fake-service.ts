@@ -83,12 +83,13 @@ const DRIVES: Service['drives'] = {
 const DRIVE_DATA: DriveDataService = {
   read: async (_actor, _drive, { lengthBytes }) => ({
     sha256: null,
+    sentBytes: null,
     pieces: (async function* () {
       yield { bytes: Buffer.alloc(lengthBytes, 7), release: () => undefined };
     })(),
   }),
   write: async (_actor, _drive, { body }) => {
-    for await (const chunk of body) void chunk;
+    for await (const chunk of body.chunks()) void chunk;
   },
   map: () =>
     pagesOf([

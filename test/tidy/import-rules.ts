@@ -30,7 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/core/': [],
   'src/config/': ['src/core/'],
   'src/runtime/': ['src/core/'],
-  'src/crypto/': ['src/core/'],
+  'src/crypto/': ['src/core/', 'src/runtime/'],
   'src/blockdev/': ['src/core/', 'src/crypto/'],
   'src/metadata/': ['src/core/', 'src/runtime/'],
   'src/data-workers/': ['src/core/', 'src/runtime/', ...BLOCKDEV],
