@@ -3,7 +3,7 @@ import { join, sep } from 'node:path';
 import type { Logger } from 'pino';
 import { volumePath } from './blockdev/file/volume-path.ts';
 import type { Config } from './config/config.ts';
-import { XTS_SCRATCH_BYTES } from './crypto/xts.ts';
+import { XTS_BULK_BYTES, XTS_SCRATCH_BYTES } from './crypto/xts.ts';
 import type { Arena } from './data-workers/arena.ts';
 import { startDataThread } from './data-workers/data-thread-client.ts';
 import { createDataThreadGroup } from './data-workers/data-thread-group.ts';
@@ -28,7 +28,7 @@ export function threadScratchBytes(config: Config): number {
   const imagingThreads = config.imagingParallel * config.imagingThreads;
   const scratchBytes = XTS_SCRATCH_BYTES + PAGE_BYTES;
   return (
-    config.pools.length * config.dataWorkers * scratchBytes +
+    config.pools.length * config.dataWorkers * (scratchBytes + XTS_BULK_BYTES) +
     imagingThreads * (scratchBytes + THREAD_BUFFER_BYTES + PAGE_BYTES)
   );
 }
@@ -56,7 +56,8 @@ export async function openPools(options: {
         maxThreads: config.dataWorkers,
         start: () => {
           const scratch = arena.reserve(XTS_SCRATCH_BYTES);
-          const setup = { memory, scratch, pool, installationId };
+          const bulk = arena.reserve(XTS_BULK_BYTES);
+          const setup = { memory, scratch, bulk, pool, installationId };
           return startDataThread(setup, { now: systemClock.monotonicMs, onCrash: options.crash });
         },
       }),

@@ -151,9 +151,9 @@ export const SETTINGS = {
     env: 'DRIVEBAY_DATA_WORKERS',
     flag: '--data-workers',
     kind: integerKind({ min: 1, max: 64 }),
-    defaultText: '4',
-    defaultValue: () => 4,
-    help: 'Threads that read, write and encrypt, for each pool.',
+    defaultText: '8',
+    defaultValue: () => 8,
+    help: 'Threads that read, write and encrypt, for each pool, at most; they are started as they are needed.',
   }),
   bufferMemoryBytes: always({
     fileKey: 'buffer_memory',

@@ -11,6 +11,8 @@ export const XTS_KEY_BYTES = 64;
 export const XTS_PIECE_BYTES = 256 * 1024;
 /** The scratch region that is enough for pieces of full size. */
 export const XTS_SCRATCH_BYTES = 576 * 1024;
+/** What a thread that writes whole requests at once lends besides. */
+export const XTS_BULK_BYTES = 4 * 1024 * 1024;
 
 /**
  * AES-256-XTS on 512-byte sectors numbered by plain64, for one thread.
@@ -20,11 +22,13 @@ export const XTS_SCRATCH_BYTES = 576 * 1024;
  * and the masks are applied again. The result is that of one EVP_aes_256_xts per sector, at many times the speed.
  */
 export interface XtsEngine {
+  /** The most that `lend` lends of the thread's own memory. */
+  readonly lendableBytes: number;
   /** A cipher of this 64-byte key; close it to wipe the key from memory. */
   cipher(key: Uint8Array): XtsCipher;
   /**
    * Lends memory that ciphers work on without copying, for as long as the work lasts: this thread's own where it is
-   * free, else newly allocated. At most `XTS_PIECE_BYTES`.
+   * free, else newly allocated.
    */
   lend(lengthBytes: number): { readonly buffer: Uint8Array; giveBack(): void };
 }
@@ -67,8 +71,10 @@ const MIN_SCRATCH_BYTES = 16 * 1024;
 export function createXtsEngine(options: {
   memory: WebAssembly.Memory;
   scratch: { address: number; lengthBytes: number };
+  /** Memory of this thread's own, to be lent for whole requests; beginning on a page. */
+  bulk?: { address: number; lengthBytes: number };
 }): XtsEngine {
-  const { memory, scratch } = options;
+  const { memory, scratch, bulk } = options;
   const parts: Parts = {
     kernel: loadXtsKernel(memory),
     crypto: loadLibCrypto(),
@@ -77,15 +83,22 @@ export function createXtsEngine(options: {
     scratch: divideScratch(scratch),
   };
   let isLent = false;
+  const { pieceBytes, lendable } = parts.scratch;
+  const lendableBytes = bulk?.lengthBytes ?? pieceBytes;
   const engine: XtsEngine = {
+    lendableBytes,
     cipher: (key) => new PieceCipher(engine, parts, key),
     lend(lengthBytes) {
-      if (isLent || lengthBytes > parts.scratch.pieceBytes) {
+      if (isLent || lengthBytes > lendableBytes) {
         return { buffer: new Uint8Array(lengthBytes), giveBack: () => undefined };
       }
       isLent = true;
       return {
-        buffer: new Uint8Array(parts.buffer, parts.scratch.lendable, lengthBytes),
+        buffer: new Uint8Array(
+          parts.buffer,
+          lengthBytes > pieceBytes && bulk !== undefined ? bulk.address : lendable,
+          lengthBytes,
+        ),
         giveBack: () => {
           isLent = false;
         },

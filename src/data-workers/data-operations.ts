@@ -3,6 +3,7 @@ import { checkPoolMark } from '../blockdev/file/pool-mark.ts';
 import { createVolume, fillHoles, openVolume, resizeVolume } from '../blockdev/luks-volume.ts';
 import type { Volume } from '../blockdev/luks-volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
+import { MIB } from '../core/sizes.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
 import { addressOf } from '../runtime/memory-address.ts';
@@ -12,12 +13,15 @@ import type { Segment } from './arena.ts';
 import { mapBlocks } from './block-map.ts';
 import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
-import type { DataThreadSetup, OperationRequest, SentRange } from './protocol.ts';
+import type { DataThreadSetup, OperationRequest, SentRange, WriteTask } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
 import { sha256Of } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
 import { receiveInto, sendFrom } from './socket-transfer.ts';
 import type { VolumeSpec } from './volume.ts';
+
+/** From here on a write is flushed by the thread that does it. */
+const FLUSH_AT_ONCE_BYTES = MIB;
 
 /** What a data thread holds between operations. */
 interface Thread {
@@ -40,7 +44,7 @@ export async function createDataOperations(
     loop,
     baseAddress: addressOf(setup.memory.buffer),
     pool: createFilePool({ directory: setup.pool.directory }),
-    engine: createXtsEngine({ memory: setup.memory, scratch: setup.scratch }),
+    engine: createXtsEngine({ memory: setup.memory, scratch: setup.scratch, bulk: setup.bulk }),
     devices: new Map(),
   };
   return async (request) => await perform(thread, request);
@@ -84,10 +88,7 @@ async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<
     case 'read':
       return await device.read(request.offsetBytes, viewOf(memory, request.into));
     case 'write':
-      return await writeBody(device, {
-        task: request.task,
-        body: request.task.segments.map((segment) => viewOf(memory, segment)),
-      });
+      return await write(thread, device, request.task);
     case 'send':
       return await send(thread, device, request);
     case 'flush':
@@ -99,6 +100,19 @@ async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<
     case 'fillHoles':
       return await fillHoles(device, request.range);
   }
+}
+
+/** A large body is made durable at once: what it would save to share the flush with others is less than the wait. */
+async function write(
+  { setup }: Thread,
+  device: Volume,
+  task: WriteTask,
+): Promise<{ writtenBytes: number; isDurable: boolean }> {
+  const body = task.segments.map((segment) => viewOf(setup.memory, segment));
+  const writtenBytes = await writeBody(device, { task, body });
+  const isDurable = writtenBytes >= FLUSH_AT_ONCE_BYTES;
+  if (isDurable) await device.flush();
+  return { writtenBytes, isDurable };
 }
 
 async function send(

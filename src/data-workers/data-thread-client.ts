@@ -80,20 +80,10 @@ export function startDataThread(
     ensureOpen(spec) {
       const current = openings.get(spec.driveId);
       if (current?.sizeBytes === spec.sizeBytes) return current.ready;
-      const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
-      openings.set(spec.driveId, opening);
-      opening.ready = client.call('open', { spec }).then(
-        () => {
-          opening.ready = undefined;
-        },
-        (error: unknown) => {
-          if (openings.get(spec.driveId) === opening) openings.delete(spec.driveId);
-          throw error;
-        },
-      );
+      const ready = openVolume(openings, spec, client);
       const [oldest] = openings.keys();
       if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
-      return opening.ready;
+      return ready;
     },
     async closeVolume(driveId) {
       if (openings.delete(driveId)) await client.call('close', { driveId });
@@ -108,6 +98,25 @@ export function startDataThread(
     },
   };
   return client;
+}
+
+async function openVolume(
+  openings: Map<string, Opening>,
+  spec: VolumeSpec,
+  client: DataThreadClient,
+): Promise<void> {
+  const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
+  openings.set(spec.driveId, opening);
+  opening.ready = client.call('open', { spec }).then(
+    () => {
+      opening.ready = undefined;
+    },
+    (error: unknown) => {
+      if (openings.get(spec.driveId) === opening) openings.delete(spec.driveId);
+      throw error;
+    },
+  );
+  await opening.ready;
 }
 
 function settle(pending: Map<number, PendingCall>, answer: DataAnswer): void {

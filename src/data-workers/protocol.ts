@@ -9,6 +9,8 @@ export interface DataThreadSetup {
   readonly memory: WebAssembly.Memory;
   /** This thread's own region of the memory. */
   readonly scratch: Segment;
+  /** More of it, for what is encrypted as a whole before it is written. */
+  readonly bulk: Segment;
   readonly pool: PoolSpec;
   readonly installationId: string;
   /** A descriptor that the main thread signals after each message. */
@@ -52,8 +54,11 @@ export interface Operations {
   open: { request: { spec: VolumeSpec }; result: null };
   close: { request: { driveId: string }; result: null };
   read: { request: { driveId: string; offsetBytes: number; into: Segment }; result: null };
-  /** Answers the bytes written, after decompression. */
-  write: { request: { driveId: string; task: WriteTask }; result: number };
+  /** Answers the bytes written, after decompression, and whether they are on stable storage already. */
+  write: {
+    request: { driveId: string; task: WriteTask };
+    result: { writtenBytes: number; isDurable: boolean };
+  };
   /** Sends the head and then the range to a socket, by way of `through`; ends early when the client is slow. */
   send: {
     request: { driveId: string; range: Range; descriptor: number; head: Uint8Array; through: Segment };

@@ -32,7 +32,8 @@ export async function receiveInto(
       index += 1;
       inSpan = 0;
     }
-    return 'more';
+    // Said at once: once all is there, the socket may never become ready again.
+    return index === spans.length ? 'over' : 'more';
   };
   await transfer(loop, { descriptor, interest: READABLE, step: receiveSome });
   return done;

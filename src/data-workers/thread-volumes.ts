@@ -23,7 +23,7 @@ import type {
   Volumes,
 } from './volumes.ts';
 import { reviveFailure } from './data-failure.ts';
-import type { MappedBlock, SentRange } from './protocol.ts';
+import type { MappedBlock, Operations, SentRange } from './protocol.ts';
 import { poolFailure } from './pool-failure.ts';
 
 /** What one call of `fillHoles` may occupy a data thread with. */
@@ -138,8 +138,8 @@ class ThreadVolumes implements Volumes {
   }
 
   async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {
-    const writtenBytes = await this.#writeAdmitted(spec, write);
-    if (writtenBytes > 0) await this.#flush(spec);
+    const { writtenBytes, isDurable } = await this.#writeAdmitted(spec, write);
+    if (writtenBytes > 0 && !isDurable) await this.#flush(spec);
     return writtenBytes;
   }
 
@@ -210,7 +210,7 @@ class ThreadVolumes implements Volumes {
     await group.flush();
   }
 
-  async #writeAdmitted(spec: VolumeSpec, write: BodyWrite): Promise<number> {
+  async #writeAdmitted(spec: VolumeSpec, write: BodyWrite): Promise<Operations['write']['result']> {
     const { offsetBytes, body, encoding, sha256 } = write;
     const bodyBytes = body.segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
     const { isPoolLow, done } = await this.#options.pools.admitWrite(spec.poolName, bodyBytes);
@@ -218,8 +218,9 @@ class ThreadVolumes implements Volumes {
     try {
       const task = { offsetBytes, segments: body.segments, encoding, sha256, isPoolLow };
       const { driveId } = spec;
-      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, task }));
-      return writtenBytes;
+      const written = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, task }));
+      ({ writtenBytes } = written);
+      return written;
     } finally {
       done(writtenBytes);
     }

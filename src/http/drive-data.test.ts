@@ -94,16 +94,6 @@ describe('read', () => {
     expect(ledger.most).toBeLessThanOrEqual(5);
   });
 
-  test('pipelined behind another is sent in its turn, to its end', async () => {
-    const { ledger, service } = lender(2 ** 20, 16);
-    await using harness = await listeningHarness({ service });
-    using client = rawClient(harness.address);
-    let receivedBytes = 0;
-    client.socket.on('data', (chunk: Buffer) => (receivedBytes += chunk.length));
-    client.send(head(`GET ${READ}/0/4M`).repeat(3));
-    await eventually(() => ledger.released === 48 && receivedBytes > 3 * 2 ** 22);
-  });
-
   test('releases every piece when the client goes away in the middle', async () => {
     const { ledger, service } = lender(2 ** 20, 64);
     await using harness = await listeningHarness({ service });

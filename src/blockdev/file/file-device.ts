@@ -3,6 +3,7 @@ import { MIB } from '../../core/sizes.ts';
 import type { BlockDevice, Extent, Range } from '../block-device.ts';
 import { checkRange, checkSize, ExtentList } from '../ranges.ts';
 import { isSystemError } from '../system-error.ts';
+import { DirectWriter } from './direct-writer.ts';
 import { readFully, writeFully } from './file-io.ts';
 import type { FileSyscalls } from './syscalls.ts';
 
@@ -20,11 +21,13 @@ export function fileDevice(fd: number, syscalls: FileSyscalls): BlockDevice {
 class FileDevice implements BlockDevice {
   readonly blockSize = 1;
   readonly #fd: number;
+  readonly #direct: DirectWriter;
   readonly #syscalls: FileSyscalls;
   #sizeBytes: number;
 
   constructor(fd: number, syscalls: FileSyscalls) {
     this.#fd = fd;
+    this.#direct = new DirectWriter(fd);
     this.#syscalls = syscalls;
     this.#sizeBytes = fstatSync(fd).size;
   }
@@ -40,7 +43,7 @@ class FileDevice implements BlockDevice {
 
   write(offsetBytes: number, from: Uint8Array): void {
     checkRange(this, offsetBytes, from.byteLength);
-    writeFully(this.#fd, from, offsetBytes);
+    if (!this.#direct.write(offsetBytes, from)) writeFully(this.#fd, from, offsetBytes);
   }
 
   zero(range: Range): void {
@@ -91,6 +94,7 @@ class FileDevice implements BlockDevice {
   }
 
   close(): void {
+    this.#direct.close();
     closeSync(this.#fd);
   }
 

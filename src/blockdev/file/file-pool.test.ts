@@ -92,3 +92,25 @@ test('a name that is no UUID never becomes a path', () => {
   const pool = createFilePool({ directory });
   expect(() => pool.create('../../etc/passwd', 1)).toThrow(RangeError);
 });
+
+test.each([
+  ['aligned, past the page cache', 4096],
+  ['not aligned', 4097],
+])(
+  'a large write that is %s is seen by every reader, and leaves what is around it',
+  async (_how, offsetBytes) => {
+    const pool = createFilePool({ directory });
+    await pool.create(DRIVE, 4 * MIB);
+    const [writer, reader] = [await pool.open(DRIVE, 'read-write'), await pool.open(DRIVE, 'read-only')];
+    await writer.write(0, new Uint8Array(4 * MIB).fill(1));
+    const seen = new Uint8Array(4 * MIB);
+    await reader.read(0, seen);
+    const memory = Buffer.from(new SharedArrayBuffer(2 * MIB)).fill(2);
+    await writer.write(offsetBytes, memory);
+    await reader.read(0, seen);
+    const expected = Buffer.alloc(4 * MIB, 1).fill(2, offsetBytes, offsetBytes + 2 * MIB);
+    expect(expected.equals(seen)).toBe(true);
+    await writer.close();
+    await reader.close();
+  },
+);

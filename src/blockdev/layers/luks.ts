@@ -1,9 +1,12 @@
-import { SECTOR_BYTES } from '../../core/sizes.ts';
+import { MIB, SECTOR_BYTES } from '../../core/sizes.ts';
 import { XTS_PIECE_BYTES } from '../../crypto/xts.ts';
 import type { XtsCipher } from '../../crypto/xts.ts';
 import type { BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
 import { chain, eachInOrder, ensuring, inPieces } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList, mapExtents } from '../ranges.ts';
+
+/** What is encrypted as a whole before it is written, where the thread has the memory for it. */
+const BULK_WRITE_BYTES = MIB;
 
 /** The sectors of an encrypted volume. */
 export interface LuksDevice extends BlockDevice {
@@ -63,8 +66,10 @@ class LuksPayload implements LuksDevice {
 
   write(offsetBytes: number, from: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, from.byteLength);
-    const sizes = { lengthBytes: from.byteLength, pieceBytes: XTS_PIECE_BYTES };
-    return inPieces(sizes, (done, lengthBytes) => {
+    // Small enough to stay in the core's cache until it is written, or as much as the device can take without a copy.
+    const pieceBytes =
+      from.byteLength < BULK_WRITE_BYTES ? XTS_PIECE_BYTES : this.#cipher.engine.lendableBytes;
+    return inPieces({ lengthBytes: from.byteLength, pieceBytes }, (done, lengthBytes) => {
       const { buffer, giveBack } = this.#cipher.engine.lend(lengthBytes);
       return ensuring(() => {
         const piece = from.subarray(done, done + lengthBytes);
