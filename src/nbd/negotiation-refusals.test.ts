@@ -52,6 +52,9 @@ describe('limits', () => {
     const talk = new ScratchTalk(TIGHT);
     expect(talk.types(option('GO', Buffer.alloc(101)), option('LIST'))).toEqual(['ERR_TOO_BIG', 'ACK']);
     expect(talk.types(option('GO', Buffer.alloc(100)))).toEqual(['ERR_INVALID']);
+    // It has no error replies.
+    const { effect } = new ScratchTalk(TIGHT).say(option('EXPORT_NAME', Buffer.alloc(101, 'a')));
+    expect(effect).toEqual({ kind: 'close', reason: 'bad-export-name' });
   });
 
   test('data beyond the limit of the handshake cut the connection before they are read', () => {
@@ -60,8 +63,10 @@ describe('limits', () => {
     expect(fits.effect).toEqual({ kind: 'read' });
     const over = new ScratchTalk(TIGHT).say(option('GO', Buffer.alloc(0), 2_001 - used));
     expect(over.effect).toEqual({ kind: 'close', reason: 'too-much-data' });
-    const unknown = new ScratchTalk(TIGHT).say(option(99, Buffer.alloc(0), 2_001 - used));
-    expect(unknown.effect).toEqual({ kind: 'close', reason: 'too-much-data' });
+    for (const other of [99, 'EXPORT_NAME'] as const) {
+      const { effect } = new ScratchTalk(TIGHT).say(option(other, Buffer.alloc(0), 2_001 - used));
+      expect(effect).toEqual({ kind: 'close', reason: 'too-much-data' });
+    }
   });
 
   test('one option too many cuts the connection', () => {

@@ -78,11 +78,11 @@ export function parseOptionHeader(bytes: Buffer): OptionHeader {
 export function cutReason({ magic, option, dataBytes }: OptionHeader, standing: Standing): CutReason | null {
   if (magic !== HANDSHAKE_MAGIC.IHAVEOPT) return 'wrong-magic';
   if (standing.optionCount > standing.limits.options) return 'too-many-options';
-  if (option === NBD_OPT.EXPORT_NAME) return exportNameCut(dataBytes, standing);
-  if (!standing.isFixedNewstyle) return 'not-fixed-newstyle';
+  if (!standing.isFixedNewstyle && option !== NBD_OPT.EXPORT_NAME) return 'not-fixed-newstyle';
   // An abort ends everything, so it does not matter what comes with it.
   if (option === NBD_OPT.ABORT) return null;
-  return dataBytes > standing.limits.handshakeBytes - standing.usedBytes ? 'too-much-data' : null;
+  if (dataBytes > standing.limits.handshakeBytes - standing.usedBytes) return 'too-much-data';
+  return option === NBD_OPT.EXPORT_NAME ? exportNameCut(dataBytes, standing) : null;
 }
 
 /** EXPORT_NAME has no error replies: whatever is wrong ends the connection. */
@@ -90,7 +90,8 @@ function exportNameCut(dataBytes: number, standing: Standing): CutReason | null 
   if (standing.isStopping) return 'stopping';
   if (standing.tls === 'required' && !standing.isTls) return 'tls-required';
   if (standing.extendedHeaders) return 'go-required';
-  return dataBytes > MAX_STRING_BYTES ? 'bad-export-name' : null;
+  const nameBytes = Math.min(MAX_STRING_BYTES, standing.limits.optionBytes);
+  return dataBytes > nameBytes ? 'bad-export-name' : null;
 }
 
 /** The error reply to an option that is refused whatever its data; null when the data have to be looked at. */
