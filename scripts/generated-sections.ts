@@ -1,10 +1,12 @@
 import { poolTable, settingsTable } from '../src/config/config-help.ts';
 import { ERROR_TABLE } from '../src/http/error-table.ts';
+import { DEFAULT_HANDSHAKE_LIMITS, type HandshakeLimits, MAX_STRING_BYTES } from '../src/nbd/limits.ts';
 
 /** What the code says better than a writer could, by document and by the name of the section in it. */
 export const GENERATED_SECTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'docs/operating.md': { settings: settingsTable(), pools: poolTable() },
   'docs/api/errors.md': { errors: errorTable() },
+  'docs/protocol/nbd.md': { 'handshake limits': handshakeLimitsTable() },
 };
 
 /**
@@ -28,4 +30,20 @@ function errorTable(): string {
     ({ status, type, when }) => `| ${status} | \`${type}\` | ${when} |`,
   );
   return ['| status | X-Elastic-Error | when |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
+function handshakeLimitsTable(): string {
+  const limits = DEFAULT_HANDSHAKE_LIMITS;
+  const meanings: Readonly<Record<keyof HandshakeLimits, string>> = {
+    optionBytes: `option data | ${limits.optionBytes} bytes`,
+    options: `options of one connection | ${limits.options}`,
+    handshakeBytes: `all that a client sends before the transmission | ${limits.handshakeBytes} bytes`,
+    handshakeMs: `from the connection to the transmission, with TLS and penalties | ${limits.handshakeMs} ms`,
+    closingMs: `after \`NBD_OPT_ABORT\` is acknowledged | ${limits.closingMs} ms`,
+    stoppingMs: `to go on when the server stops | ${limits.stoppingMs} ms`,
+  };
+  const names = `an export's name, and any other string | ${MAX_STRING_BYTES} bytes`;
+  return ['what | limit', '--- | ---', ...Object.values(meanings), names]
+    .map((row) => `| ${row} |`)
+    .join('\n');
 }

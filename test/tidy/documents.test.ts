@@ -5,6 +5,7 @@ import { GENERATED_SECTIONS, withSections } from '../../scripts/generated-sectio
 import { POOL_KEYS } from '../../src/config/pool-settings.ts';
 import { SETTING_ENTRIES } from '../../src/config/settings.ts';
 import { ERROR_TABLE } from '../../src/http/error-table.ts';
+import * as numbers from '../../src/nbd/protocol-numbers.ts';
 import { projectFiles, ROOT } from './source-tree.ts';
 
 const documents = projectFiles(['.md']);
@@ -55,6 +56,22 @@ test('every setting and every error is in one of these tables', () => {
   const errors = Object.values(ERROR_TABLE).map(({ type }) => type);
   const names = [...settings, ...errors, ...Object.keys(POOL_KEYS)].filter((name) => name !== null);
   expect(names.filter((name) => !generated.includes(`\`${name}\``))).toEqual([]);
+});
+
+test('every option, reply, info, command, flag and error of NBD is in its document', () => {
+  const text = textOf('docs/protocol/nbd.md');
+  const named = Object.entries({
+    NBD_OPT: numbers.NBD_OPT,
+    NBD_REP: numbers.NBD_REP,
+    NBD_INFO: numbers.NBD_INFO,
+    NBD_CMD: numbers.NBD_CMD,
+    NBD_CMD_FLAG: numbers.NBD_CMD_FLAG,
+    NBD_REPLY_TYPE: numbers.NBD_REPLY_TYPE,
+    NBD_STATE: numbers.NBD_STATE,
+    NBD: numbers.NBD_ERROR,
+  }).flatMap(([group, members]) => Object.keys(members).map((name) => `${group}_${name}`));
+  expect(named.length).toBeGreaterThan(50);
+  expect(named.filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
 });
 
 describe('links', () => {

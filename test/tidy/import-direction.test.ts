@@ -18,6 +18,8 @@ test.each([
   ['src/service/create-drive.ts', 'src/http/limits.ts'],
   ['src/http/answers.ts', 'src/metadata/metadata-store.ts'],
   ['src/http/answers.ts', 'src/service/create-drive.ts'],
+  ['src/nbd/handshake.ts', 'src/service/create-drive.ts'],
+  ['src/nbd/handshake.ts', 'src/http/limits.ts'],
   ['src/cli/session.ts', 'src/service/service.ts'],
   ['src/imaging/job-run.ts', 'src/blockdev/file/file-pool.ts'],
   ['src/main.ts', 'src/cli/session.ts'],

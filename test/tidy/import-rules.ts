@@ -37,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/imaging/': ['src/core/', 'src/runtime/', METADATA, ...BLOCKDEV, 'src/data-workers/'],
   'src/service/': ['src/core/', METADATA, ...BLOCKDEV, ...DATA_WORKERS],
   'src/http/': ['src/core/', 'src/service/service.ts'],
+  'src/nbd/': ['src/core/', 'src/runtime/', 'src/service/service.ts'],
   'src/cli/': ['src/core/', 'src/runtime/'],
   // The composition root, and it alone, knows everything.
   'src/compose': ['src/'],
