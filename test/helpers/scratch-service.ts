@@ -31,6 +31,7 @@ export interface ScratchConnections extends Connections {
   readonly cuts: SeenCut[];
   readonly limitChanges: string[];
   open(driveId: string, connections: OpenConnections): void;
+  close(driveId: string, epoch: number): void;
   /** Waited for by each cut before it ends anything. */
   beforeCut: () => Promise<void>;
 }
@@ -97,6 +98,10 @@ function scratchConnections(): ScratchConnections {
     limitChanges: [],
     beforeCut: () => Promise.resolve(),
     open: (driveId, open) => void openByDrive.set(driveId, [...connections.list(driveId), open]),
+    close(driveId, closedEpoch) {
+      const left = connections.list(driveId).filter(({ epoch }) => epoch !== closedEpoch);
+      openByDrive.set(driveId, left);
+    },
     async cut(driveId, keep) {
       await connections.beforeCut();
       const names = keep.map(({ serverId, epoch }) => `${serverId} ${epoch}`);
