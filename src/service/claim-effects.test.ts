@@ -6,6 +6,7 @@ import type { ClaimType, Drive } from '../core/drive.ts';
 import { MIB } from '../core/sizes.ts';
 import type { User } from '../core/user.ts';
 import { ALL_USERS } from '../core/uuid.ts';
+import { prepareImaging } from './prepare-imaging.ts';
 import type { DriveWrite } from './service.ts';
 
 const A = '0000000a-0000-4000-8000-000000000000';
@@ -218,8 +219,12 @@ describe('a lease that ran out unswept', () => {
     expect(scratch.connections.list(other.driveId)).toEqual([]);
   });
 
-  test('lets the drive be imaged', async () => {
-    await image(await lapsed(), await lapsed());
-    expect(await scratch.context.metadata.imaging.list(9)).toHaveLength(1);
+  test('lets the drive be imaged, the connections of both drives cut before it begins', async () => {
+    const [target, source] = [await lapsed(), await lapsed()];
+    await image(target, source);
+    const [job] = await scratch.context.metadata.imaging.list(9);
+    if (job === undefined) throw new Error('There is no job.');
+    await prepareImaging(scratch.context, job);
+    expect([target, source].flatMap(({ driveId }) => scratch.connections.list(driveId))).toEqual([]);
   });
 });
