@@ -95,7 +95,7 @@ function noListener(claim: Info, via: Via | undefined): CliError {
   const settings = via === undefined ? `${setting.tcp} or ${setting.unix}` : setting[via];
   return new CliError(
     'refused',
-    `${problem}: its setting ${settings} turns it on; the drive is released again`,
+    `${problem}: its setting ${settings} turns one on; the drive is released again`,
   );
 }
 
