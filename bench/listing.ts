@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { NO_COUNTERS } from '../src/core/drive.ts';
 import type { Drive } from '../src/core/drive.ts';
+import { NO_LIMITS } from '../src/core/drive-limits.ts';
 import type { MetadataStore } from '../src/metadata/metadata-store.ts';
 import { openSqliteStore } from '../src/metadata/sqlite/sqlite-store.ts';
 import { basic, startDrivebay } from './lib/drivebay-server.ts';
@@ -116,6 +117,7 @@ async function insertDrives(store: MetadataStore, userId: string, count: number)
         tags: ['bench'],
         attributes: { purpose: 'bench' },
         counters: NO_COUNTERS,
+        limits: NO_LIMITS,
         imagingError: null,
         createdAtMs: Date.now(),
       };

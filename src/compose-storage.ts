@@ -15,6 +15,7 @@ import { THREAD_BUFFER_BYTES } from './imaging/imaging-operations.ts';
 import { startImagingThread } from './imaging/imaging-thread-client.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { systemClock } from './runtime/clock.ts';
+import { prepareImaging } from './service/prepare-imaging.ts';
 import type { ServiceContext } from './service/service-context.ts';
 import { mayMarkPool, rememberPoolMark } from './service/start-up.ts';
 
@@ -101,7 +102,7 @@ export function startImaging(options: {
     reportFailure,
     now: context.now,
     specOf: (drive) => context.volumeKeys.specOf(drive),
-    beforeStart: (job) => context.writes.quiesce(job.targetDriveId),
+    beforeStart: (job) => prepareImaging(context, job),
     startThread: () =>
       startImagingThread({
         arena,

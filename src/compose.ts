@@ -23,6 +23,8 @@ import { systemClock } from './runtime/clock.ts';
 import { FileLockedError, lockFile } from './runtime/file-lock.ts';
 import type { FileLock } from './runtime/file-lock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
+import { createClaimSweeper } from './service/claim-sweeper.ts';
+import { noConnections } from './service/connections.ts';
 import { createCounterBuffer } from './service/counter-buffer.ts';
 import type { CounterBuffer } from './service/counter-buffer.ts';
 import { createService } from './service/create-service.ts';
@@ -37,6 +39,9 @@ import { createVolumeKeys } from './service/volume-keys.ts';
 
 /** How often what clients have read and written is put into the metadata. */
 const COUNTER_FLUSH_MS = 1_000;
+
+/** How often claims are looked for whose lease has run out. */
+const CLAIM_SWEEP_MS = 1_000;
 
 /** A server that has started. */
 export interface RunningServer {
@@ -85,6 +90,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   for (const { spec } of pools.configs) onPoolActive(spec.name);
   imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: installationId });
   lifecycle.own('imaging', () => imaging.runner?.stop());
+  ownClaimSweeper(lifecycle, context);
 
   const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();
@@ -118,6 +124,21 @@ function ownCounters(lifecycle: Lifecycle, counters: CounterBuffer, log: Logger)
   lifecycle.own('counters', async () => {
     clearInterval(timer);
     await counters.flush();
+  });
+}
+
+/** Ends claims as their leases run out. */
+function ownClaimSweeper(lifecycle: Lifecycle, context: ServiceContext): void {
+  const sweeper = createClaimSweeper(context);
+  const sweep = (): void => {
+    sweeper
+      .sweep()
+      .catch((error: unknown) => context.reportFailure(error, 'looking for claims that have expired'));
+  };
+  const timer = setInterval(sweep, CLAIM_SWEEP_MS);
+  lifecycle.own('claims', async () => {
+    clearInterval(timer);
+    await sweeper.stop();
   });
 }
 
@@ -159,6 +180,10 @@ function createContext(
     writes: createWriteTracker(),
     creating: new Set(),
     resizing: createKeyedMutex(),
+    claiming: createKeyedMutex(),
+    connections: noConnections(),
+    attachUris: () => ({}),
+    audit: (event) => log.info({ audit: true, ...event }, 'audit'),
     volumeKeys: createVolumeKeys(metadata, keyVault),
     wakeImaging: () => imaging.runner?.wake(),
     now: systemClock.nowMs,

@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander';
 import { CliError } from './cli-error.ts';
 import type { CliIo, ExitCode } from './cli-io.ts';
 import { addCompletionCommand } from './completion/completion-command.ts';
+import { addAttachCommand } from './commands/attach-command.ts';
+import { addClaimCommands } from './commands/claim-commands.ts';
 import { addCreateCommand } from './commands/create-command.ts';
 import { addDestroyCommand } from './commands/destroy-command.ts';
 import { addDownloadCommand } from './commands/download-command.ts';
@@ -53,6 +55,8 @@ export function createClientProgram(io: CliIo): Command {
   addImageCommand(program, io);
   addUploadCommand(program, io);
   addDownloadCommand(program, io);
+  addAttachCommand(program, io);
+  addClaimCommands(program, io);
   addUserCommands(program, io);
   addPoolCommands(program, io);
   addKeyCommands(program, io);

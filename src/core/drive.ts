@@ -1,3 +1,4 @@
+import type { DriveLimits } from './drive-limits.ts';
 import { ALL_USERS } from './uuid.ts';
 
 /** How many servers may hold a drive at once. */
@@ -53,6 +54,8 @@ export interface Drive {
   /** The owner's own pairs, keys without the `user:` prefix. */
   readonly attributes: Readonly<Record<string, string>>;
   readonly counters: DriveCounters;
+  /** What administrators allow its servers. */
+  readonly limits: DriveLimits;
   /** Why the last imaging failed, until the next write or image; else null. */
   readonly imagingError: string | null;
   readonly createdAtMs: number;

@@ -10,6 +10,7 @@ import {
   SET_USER,
 } from './admin-inputs.ts';
 import type { Answer } from './answers.ts';
+import { DRIVE_LIMITS, parseDriveLimits } from './claim-inputs.ts';
 import type { Command, CommandCall } from './command.ts';
 import { pathParam } from './command.ts';
 import { driveParam, NO_INPUT } from './drive-commands.ts';
@@ -100,6 +101,17 @@ export const ADMIN_COMMANDS: readonly Command[] = [
     summary: 'Drive info of any drive.',
     output: 'info',
     run: async (call) => info(await call.service.administration.driveInfo(call.actor, driveParam(call))),
+  },
+  {
+    ...CHANGE,
+    path: '/admin/drives/:drive/limits',
+    summary: "Changes what is given of the limits of a drive's I/O.",
+    input: DRIVE_LIMITS,
+    run: async (call) => {
+      const driveId = driveParam(call);
+      const change = parseDriveLimits(call.fields);
+      return info(await call.service.administration.setDriveLimits(call.actor, driveId, change));
+    },
   },
   {
     ...CHANGE,

@@ -32,7 +32,7 @@ export const DRIVE_COMMANDS: readonly Command[] = [
   infosCommand(
     '/drives/info/full',
     { scope: 'own', detail: 'full' },
-    "Drive info of all the user's drives, with the percentage while imaging.",
+    "Drive info of all the user's drives, with the percentage while imaging, who holds them and their limits.",
   ),
   infosCommand(
     '/drives/info/standard',
@@ -40,7 +40,11 @@ export const DRIVE_COMMANDS: readonly Command[] = [
     'Drive info of the drives that all users may read.',
   ),
   infoCommand('/drives/:drive/info', 'brief', 'Drive info.'),
-  infoCommand('/drives/:drive/info/full', 'full', 'Drive info, with the percentage while imaging.'),
+  infoCommand(
+    '/drives/:drive/info/full',
+    'full',
+    'Drive info, with the percentage while imaging, who holds the drive and its limits.',
+  ),
   {
     ...CHANGE,
     path: '/drives/create',

@@ -50,6 +50,27 @@ function parseCount(key: string, value: FieldValue): number {
   throw usage(`The ${key} "${quoted(String(value))}" is not a whole number.`);
 }
 
+/** A whole number within bounds. */
+export function numberField({ min, max }: NumberLimit, description: string): InputField<number> {
+  const schema = Type.Union(
+    [Type.Integer({ minimum: min, maximum: max }), Type.String({ pattern: '^[0-9]+$' })],
+    {
+      description,
+    },
+  );
+  const parse = (key: string, value: FieldValue): number => {
+    const count = parseCount(key, value);
+    if (count >= min && count <= max) return count;
+    throw usage(`The ${key} ${count} is not from ${min} to ${max}.`);
+  };
+  return { schema, parse };
+}
+
+export interface NumberLimit {
+  readonly min: number;
+  readonly max: number;
+}
+
 /** One of a few words. */
 export function choiceField<Choice extends string>(
   choices: readonly Choice[],
@@ -100,6 +121,15 @@ function hasControlCharacters(text: string): boolean {
 /** Words with spaces between them; in JSON also an array. */
 export function wordsField(limit: ListLimit, description: string): InputField<readonly string[]> {
   return { schema: listSchema(description), parse: (key, value) => parseWords(key, value, limit) };
+}
+
+/** One UUID in lower case. */
+export function uuidField(description: string): InputField<string> {
+  const parse = (key: string, value: FieldValue): string => {
+    if (typeof value === 'string' && isUuid(value)) return value;
+    throw usage(`The ${key} "${quoted(String(value))}" is not a UUID in lower case.`);
+  };
+  return { schema: Type.String({ description }), parse };
 }
 
 /** UUIDs in lower case with spaces between them; in JSON also an array. */

@@ -85,6 +85,8 @@ export const INPUT_LIMITS = {
   attributeKeyBytes: 255,
   attributeValueBytes: 16 * 1024,
   idempotencyKeyCharacters: 64,
+  /** The longest lease of a claim: a day. */
+  leaseSeconds: 86_400,
   /** Characters of a client's own words that an error's sentence repeats. */
   quotedCharacters: 80,
 } as const;

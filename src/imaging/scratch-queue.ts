@@ -1,5 +1,6 @@
 import type { Drive } from '../core/drive.ts';
 import { NO_COUNTERS } from '../core/drive.ts';
+import { NO_LIMITS } from '../core/drive-limits.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
 import type { ImagingMetadata, ImagingTransaction } from './imaging-metadata.ts';
 
@@ -121,6 +122,7 @@ function scratchDriveRow(driveId: string, sizeBytes: number, poolName: string): 
     tags: [],
     attributes: {},
     counters: NO_COUNTERS,
+    limits: NO_LIMITS,
     imagingError: null,
     createdAtMs: 0,
   };

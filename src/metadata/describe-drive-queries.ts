@@ -26,6 +26,7 @@ export function describeDriveQueries(store: () => MetadataStore): void {
         tags: ['zebra', 'ant', 'émeu "quoted"'],
         attributes: { z: '1', a: 'line\nbreak', __proto: 'x', ünï: '' },
         counters: { readBytes: 1, readRequests: 2, writeBytes: 3, writeRequests: 4 },
+        limits: { iops: 1, iopsBurst: 2, bytesPerSecond: 2 ** 50, burstBytes: 4 },
         imagingError: 'It was corrupt.',
       });
       expect(await store().drives.find(drive.driveId)).toEqual(drive);
@@ -54,6 +55,7 @@ export function describeDriveQueries(store: () => MetadataStore): void {
         readers: [randomUUID(), randomUUID()],
         tags: ['b', 'c', 'a'],
         attributes: { b: '2' },
+        limits: { iops: null, iopsBurst: 3, bytesPerSecond: 5, burstBytes: 2 ** 40 },
         imagingError: 'Bad.',
       });
       await store().transaction((tx) =>

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe } from 'vitest';
+import { describeClaimQueries } from './describe-claim-queries.ts';
 import { describeDriveLists } from './describe-drive-lists.ts';
 import { describeDriveQueries } from './describe-drive-queries.ts';
 import { describeImagingQueries } from './describe-imaging-queries.ts';
@@ -29,5 +30,6 @@ export function describeMetadataStore(name: string, open: () => Promise<Metadata
     describeDriveQueries(current);
     describeDriveLists(current);
     describeImagingQueries(current);
+    describeClaimQueries(current);
   });
 }

@@ -1,6 +1,8 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Claim } from '../core/claim.ts';
 import { NO_COUNTERS } from '../core/drive.ts';
 import type { Drive } from '../core/drive.ts';
+import { NO_LIMITS } from '../core/drive-limits.ts';
 import type { User } from '../core/user.ts';
 import type { MetadataStore, WrappedKeys } from './metadata-store.ts';
 
@@ -32,8 +34,23 @@ export function sampleDrive(userId: string, change: Partial<Drive> = {}): Drive 
     tags: [],
     attributes: {},
     counters: NO_COUNTERS,
+    limits: NO_LIMITS,
     imagingError: null,
     createdAtMs: 1_700_000_000_000,
+    ...change,
+  };
+}
+
+export function sampleClaim(driveId: string, change: Partial<Claim> = {}): Claim {
+  return {
+    driveId,
+    serverId: randomUUID(),
+    access: 'rw',
+    epoch: 1,
+    secretHash: randomBytes(32),
+    claimedAtMs: 1_700_000_000_000,
+    leaseMs: null,
+    expiresAtMs: null,
     ...change,
   };
 }

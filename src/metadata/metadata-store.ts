@@ -1,3 +1,4 @@
+import type { Claim, ClaimName } from '../core/claim.ts';
 import type { Drive, DriveCounters, DriveState } from '../core/drive.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
 import type { Usage, User } from '../core/user.ts';
@@ -15,6 +16,7 @@ export interface MetadataStore {
   readonly users: UserReader;
   readonly drives: DriveReader;
   readonly imaging: ImagingReader;
+  readonly claims: ClaimReader;
   transaction<Result>(work: (tx: MetadataTransaction) => Promise<Result>): Promise<Result>;
   /** Adds to counters of many drives in one transaction; unknown drives are passed over. */
   addCounters(deltas: ReadonlyMap<string, DriveCounters>): Promise<void>;
@@ -28,6 +30,7 @@ export interface MetadataTransaction {
   readonly users: UserReader & UserWriter;
   readonly drives: DriveReader & DriveWriter;
   readonly imaging: ImagingReader & ImagingWriter;
+  readonly claims: ClaimReader & ClaimWriter;
   readonly settings: SettingStore;
 }
 
@@ -159,6 +162,26 @@ export interface ImagingWriter {
   unlease(request: { jobId: string; leaseOwner: string }): Promise<boolean>;
   /** Ends the job; false when the lease is no longer this owner's. */
   remove(request: { jobId: string; leaseOwner: string }): Promise<boolean>;
+}
+
+/** Claims as they were made: whether a lease has run out is for the caller to see. */
+export interface ClaimReader {
+  find(claim: { driveId: string; serverId: string }): Promise<Claim | null>;
+  /** The claim whose secret has this SHA-256 (32 bytes). Costs one lookup, also when there is none. */
+  findBySecretHash(secretHash: Uint8Array): Promise<Claim | null>;
+  /** All claims on these drives, those of one drive together and in the order of their epochs. */
+  list(driveIds: readonly string[]): Promise<readonly Claim[]>;
+  /** Claims whose lease has run out, the longest ago first, at most `limit`. */
+  listExpired(request: { nowMs: number; limit: number }): Promise<readonly Claim[]>;
+}
+
+export interface ClaimWriter {
+  /** The drive's next epoch, from 1 up, never twice the same once committed. Throws DriveError `missing` when there is none. */
+  nextEpoch(driveId: string): Promise<number>;
+  /** Makes the claim this server's one on the drive, in place of any that it had. */
+  put(claim: Claim): Promise<void>;
+  /** Ends this very claim; false when it has ended already. */
+  remove(claim: ClaimName): Promise<boolean>;
 }
 
 /** Facts about the installation itself: its UUID, the id of its master key. */

@@ -1,4 +1,5 @@
 import type { Generated } from 'kysely';
+import type { ClaimAccess } from '../core/claim.ts';
 import type { ClaimType, DriveCipher, DriveState, Tier } from '../core/drive.ts';
 import type { Conversion, ImagingState } from '../core/imaging.ts';
 
@@ -13,6 +14,7 @@ export interface Schema {
   drive_keys: DriveKeyTable;
   idempotency_keys: IdempotencyKeyTable;
   imaging_jobs: ImagingJobTable;
+  claims: ClaimTable;
   settings: SettingTable;
 }
 
@@ -53,6 +55,12 @@ interface DriveTable {
   attributes: string;
   imaging_error: string | null;
   created_at_ms: number;
+  /** Of the newest claim that there ever was; 0 before the first. */
+  last_epoch: Generated<number>;
+  limit_iops: number | null;
+  limit_iops_burst: number | null;
+  limit_bytes: number | null;
+  limit_bytes_burst: number | null;
 }
 
 /** Apart from the drive because they change all the time. */
@@ -106,6 +114,17 @@ export interface ImagingJobTable {
   done_bytes: number;
   total_bytes: number;
   created_at_ms: number;
+}
+
+interface ClaimTable {
+  drive_id: string;
+  server_id: string;
+  access: ClaimAccess;
+  epoch: number;
+  secret_hash: Uint8Array;
+  claimed_at_ms: number;
+  lease_ms: number | null;
+  expires_at_ms: number | null;
 }
 
 interface SettingTable {

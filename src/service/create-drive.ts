@@ -1,5 +1,6 @@
 import type { Drive } from '../core/drive.ts';
 import { NO_COUNTERS } from '../core/drive.ts';
+import { NO_LIMITS } from '../core/drive-limits.ts';
 import { DriveError } from '../core/errors.ts';
 import { placeDrive } from '../core/placement.ts';
 import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
@@ -106,6 +107,7 @@ function newDrive(
     tags: [...new Set(input.tags)],
     attributes: input.attributes ?? {},
     counters: NO_COUNTERS,
+    limits: NO_LIMITS,
     imagingError: null,
     createdAtMs: context.now(),
   };

@@ -1,10 +1,12 @@
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
 import { authenticate } from './authenticate.ts';
+import { claimDrive } from './claim-drive.ts';
 import { createDrive } from './create-drive.ts';
 import { destroyDrive } from './destroy-drive.ts';
 import { findAny, findReadable } from './drive-lookup.ts';
 import { imageDrive } from './image-drive.ts';
+import { listClaims } from './list-claims.ts';
 import { listDriveIds, listDriveInfos, pagesOf } from './list-drives.ts';
 import { listPools } from './list-pools.ts';
 import type { LoginThrottle } from './login-throttle.ts';
@@ -12,8 +14,18 @@ import { exportKey, rotateMasterKey } from './manage-keys.ts';
 import { createUser, listUsers, rotateUserKey, setUser, showUser } from './manage-users.ts';
 import { mapDrive } from './map-drive.ts';
 import { readDrive } from './read-drive.ts';
-import type { AdministrationService, DriveService, MasterKeyService, Service } from './service.ts';
+import { releaseDrive } from './release-drive.ts';
+import { renewClaim } from './renew-claim.ts';
+import { isClaimCurrent, resolveAttachment } from './resolve-attachment.ts';
+import type {
+  AdministrationService,
+  ClaimService,
+  DriveService,
+  MasterKeyService,
+  Service,
+} from './service.ts';
 import type { ServiceContext } from './service-context.ts';
+import { setDriveLimits } from './set-drive-limits.ts';
 import { setDrive } from './set-drive.ts';
 import { showDrive, showDrives } from './show-drive.ts';
 import { writeDrive } from './write-drive.ts';
@@ -27,6 +39,11 @@ export function createService(context: ServiceContext, throttle: LoginThrottle):
       read: (actor, driveId, request) => readDrive(context, actor, driveId, request),
       write: (actor, driveId, request) => writeDrive(context, actor, driveId, request),
       map: (actor, driveId, request) => mapDrive(context, actor, driveId, request),
+    },
+    claims: claimService(context),
+    attachments: {
+      resolve: (secret) => resolveAttachment(context, secret),
+      isCurrent: (claim) => isClaimCurrent(context, claim),
     },
     administration: administrationService(context),
     masterKeys: masterKeyService(context),
@@ -47,6 +64,15 @@ function driveService(context: ServiceContext): DriveService {
     },
     list: (actor, input) => listDriveIds(context, actor, input),
     infos: (actor, input, detail) => listDriveInfos(context, actor, input, detail),
+  };
+}
+
+function claimService(context: ServiceContext): ClaimService {
+  return {
+    claim: (actor, driveId, input) => claimDrive(context, actor, driveId, input),
+    release: (actor, driveId, input) => releaseDrive(context, actor, driveId, input),
+    renew: (actor, driveId, input) => renewClaim(context, actor, driveId, input),
+    list: (actor, driveId) => listClaims(context, actor, driveId),
   };
 }
 
@@ -75,6 +101,10 @@ function administrationService(context: ServiceContext): AdministrationService {
     async poolInfos(actor) {
       requireAdmin(actor);
       return await listPools(context);
+    },
+    async setDriveLimits(actor, driveId, change) {
+      requireAdmin(actor);
+      return await setDriveLimits(context, driveId, change);
     },
     async driveInfo(actor, driveId) {
       requireAdmin(actor);

@@ -1,4 +1,5 @@
 import type { User } from '../core/user.ts';
+import { findLiveClaims, refuseClaimed } from './claim-checks.ts';
 import { beginDestroyInside, finishDestroy } from './drive-removal.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -15,6 +16,7 @@ export async function destroyDrive(context: ServiceContext, actor: User, driveId
     const jobs = await tx.imaging.listTouching([driveId]);
     refuseImagingTarget(drive, jobs, 'destroyed');
     refuseImagingSource(drive, jobs, 'destroyed');
+    refuseClaimed(drive, await findLiveClaims(tx.claims, driveId, context), 'destroyed');
     return await beginDestroyInside(tx, drive, 'destroyed');
   });
   context.volumeKeys.forget(driveId);

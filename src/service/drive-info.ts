@@ -1,7 +1,10 @@
+import type { Claim } from '../core/claim.ts';
 import { isPublic } from '../core/drive.ts';
 import type { Drive } from '../core/drive.ts';
 import { imagingClaim, imagingPercent } from '../core/imaging.ts';
 import type { ImagingJob } from '../core/imaging.ts';
+import { describeHolding } from './claim-info.ts';
+import type { OpenConnections } from './connections.ts';
 import type { Info, InfoDetail } from './service.ts';
 
 /** What drive info is made of, besides the drive. */
@@ -10,6 +13,10 @@ export interface DriveSituation {
   readonly isActive: boolean;
   /** Jobs that have it as their target or source, oldest first. */
   readonly jobs: readonly ImagingJob[];
+  /** Live claims on it, oldest first. */
+  readonly claims: readonly Claim[];
+  /** Its open connections. */
+  readonly open: readonly OpenConnections[];
 }
 
 /** Whether an imaging holds the drive: as its target, or as a source that not everybody may read. */
@@ -18,7 +25,8 @@ export function isClaimedBy(drive: Drive, job: ImagingJob): boolean {
 }
 
 /**
- * Drive info for its owner or for a reader, who is not shown tags, readers and the owner's own pairs. Keys without a
+ * Drive info for its owner or for a reader, who is not shown tags, readers, the owner's own pairs and details of
+ * claims. Keys without a
  * value are absent.
  */
 export function describeDrive(
@@ -28,17 +36,20 @@ export function describeDrive(
 ): Info {
   const isOwner = view.viewerId === null || view.viewerId === drive.userId;
   const imaging = situation.jobs.find((job) => job.targetDriveId === drive.driveId);
+  const claimingJobs = situation.jobs.filter((job) => isClaimedBy(drive, job));
   const info: Record<string, string | number | null> = {
     drive: drive.driveId,
     name: drive.name,
     user: drive.userId,
     size: drive.sizeBytes,
     status: situation.isActive ? 'active' : 'inactive',
-    claimed: situation.jobs
-      .filter((job) => isClaimedBy(drive, job))
-      .map(imagingClaim)
-      .join(' '),
+    claimed: [...situation.claims.map((claim) => claim.serverId), ...claimingJobs.map(imagingClaim)].join(
+      ' ',
+    ),
     'claim:type': drive.claimType,
+    ...(isOwner && view.detail === 'full'
+      ? describeHolding(situation.claims, { jobs: claimingJobs, open: situation.open })
+      : {}),
     imaging: imaging === undefined ? null : describeImaging(imaging, view.detail),
     'imaging:error': drive.imagingError,
     'read:bytes': String(drive.counters.readBytes),
@@ -48,12 +59,22 @@ export function describeDrive(
     'encryption:cipher': drive.cipher,
     tier: drive.tier,
   };
-  if (isOwner) Object.assign(info, describeOwned(drive));
+  if (isOwner) Object.assign(info, view.detail === 'full' ? describeLimits(drive) : {}, describeOwned(drive));
   return Object.fromEntries(
     Object.entries(info).filter(
       (pair): pair is [string, string | number] => pair[1] !== null && pair[1] !== '',
     ),
   );
+}
+
+function describeLimits({ limits }: Drive): Record<string, string | null> {
+  const text = (limit: number | null): string | null => (limit === null ? null : String(limit));
+  return {
+    'limit:iops': text(limits.iops),
+    'limit:iops:burst': text(limits.iopsBurst),
+    'limit:bytes': text(limits.bytesPerSecond),
+    'limit:bytes:burst': text(limits.burstBytes),
+  };
 }
 
 function describeOwned(drive: Drive): Record<string, string> {

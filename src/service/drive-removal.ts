@@ -18,9 +18,10 @@ export async function beginDestroyInside(
   return destroying;
 }
 
-/** The second half: returns the space and forgets the drive. Can be repeated. */
+/** The second half: returns the space and forgets the drive. Can be repeated. Nobody holds the drive. */
 export async function finishDestroy(context: ServiceContext, drive: Drive): Promise<void> {
   await context.writes.quiesce(drive.driveId);
+  await context.connections.cut(drive.driveId, []);
   await context.volumes.remove(drive);
   await context.metadata.transaction((tx) => tx.drives.remove(drive.driveId));
 }

@@ -2,6 +2,9 @@ import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
 import type { User } from '../core/user.ts';
+import { liveClaims } from '../core/claim.ts';
+import type { Claim } from '../core/claim.ts';
+import { refuseClaimed, refuseExclusiveWriter } from './claim-checks.ts';
 import { findOwned, findReadable, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -30,7 +33,9 @@ export async function imageDrive(
     }
     const source = await findReadable(tx.drives, actor.userId, sourceDriveId);
     const jobs = await tx.imaging.listTouching([targetDriveId, sourceDriveId]);
+    const claims = await tx.claims.list([targetDriveId, sourceDriveId]);
     checkState(target, source, jobs);
+    checkClaims(target, source, liveClaims(claims, context.now()));
     checkFits(target, source, conversion);
     checkRoom(context, target);
     await tx.imaging.insert({
@@ -50,6 +55,13 @@ function checkState(target: Drive, source: Drive, jobs: readonly ImagingJob[]): 
   refuseImagingTarget(target, jobs, 'imaged again');
   refuseImagingSource(target, jobs, 'overwritten');
   refuseImagingTarget(source, jobs, 'a source');
+}
+
+/** A source that servers write to and share is copied as it is at the time: they reckon with changes. */
+function checkClaims(target: Drive, source: Drive, live: readonly Claim[]): void {
+  const of = (drive: Drive): readonly Claim[] => live.filter((claim) => claim.driveId === drive.driveId);
+  refuseClaimed(target, of(target), 'imaged');
+  refuseExclusiveWriter(source, of(source), 'a source');
 }
 
 function checkFits(target: Drive, source: Drive, conversion: Conversion): void {

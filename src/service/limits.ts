@@ -6,6 +6,14 @@ export const MAX_READ_BYTES = 4 * MIB;
 export const MAX_BODY_BYTES = 64 * MIB;
 /** Drives that a list takes from the metadata at a time. */
 export const LIST_PAGE_DRIVES = 500;
+/** Random bytes of a claim's secret, which is their hex. */
+export const CLAIM_SECRET_BYTES = 32;
+/** The longest lease of a claim: a day. */
+export const MAX_LEASE_SECONDS = 86_400;
+/** Servers that may hold a shared drive at once. */
+export const MAX_CLAIMS = 256;
+/** Expired claims that are looked at in one go. */
+export const MAX_SWEPT_CLAIMS = 1000;
 /** How long an Idempotency-Key is remembered. */
 export const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 /** How long a create waits for another one under the same Idempotency-Key to be done. */

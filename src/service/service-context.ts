@@ -2,6 +2,8 @@ import type { Pools } from '../data-workers/pools.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
 import type { WriteTracker } from '../data-workers/write-tracker.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { AuditEvent } from './audit.ts';
+import type { Connections } from './connections.ts';
 import type { CounterBuffer } from './counter-buffer.ts';
 import type { KeyedMutex } from './keyed-mutex.ts';
 import type { KeyVault } from './key-vault.ts';
@@ -17,6 +19,13 @@ export interface ServiceContext {
   readonly creating: Set<string>;
   /** One resize of a drive at a time. */
   readonly resizing: KeyedMutex;
+  /** One change of a drive's claims at a time. */
+  readonly claiming: KeyedMutex;
+  readonly connections: Connections;
+  /** What a server connects to with this secret, for each listener that is on. */
+  readonly attachUris: (secret: string) => { readonly tcp?: string; readonly unix?: string };
+  /** Puts into the log who may use which drive. */
+  readonly audit: (event: AuditEvent) => void;
   readonly counters: CounterBuffer;
   readonly keyVault: KeyVault;
   readonly volumeKeys: VolumeKeys;

@@ -1,4 +1,6 @@
-import type { ClaimType, DriveCipher, Tier } from '../core/drive.ts';
+import type { Claim, ClaimAccess, ClaimName } from '../core/claim.ts';
+import type { ClaimType, Drive, DriveCipher, Tier } from '../core/drive.ts';
+import type { DriveLimitsChange } from '../core/drive-limits.ts';
 import type { Conversion } from '../core/imaging.ts';
 import type { User } from '../core/user.ts';
 import type { Range } from '../blockdev/block-device.ts';
@@ -14,6 +16,8 @@ export interface Service {
   readonly access: AccessService;
   readonly drives: DriveService;
   readonly driveData: DriveDataService;
+  readonly claims: ClaimService;
+  readonly attachments: AttachmentService;
   readonly administration: AdministrationService;
   readonly masterKeys: MasterKeyService;
   readonly health: HealthService;
@@ -86,8 +90,56 @@ export interface DriveService {
   infos(actor: User, input: ListDrivesInput, detail: InfoDetail): AsyncIterable<readonly Info[]>;
 }
 
-/** `full` shows the percentage while imaging. */
+/** `full` shows the percentage while imaging and, to the owner, who holds the drive and its limits. */
 export type InfoDetail = 'brief' | 'full';
+
+/** What claim takes. */
+export interface ClaimDriveInput {
+  readonly serverId: string;
+  /** `rw` when absent. */
+  readonly access?: ClaimAccess | undefined;
+  /** How long the claim lasts unless renewed, 1 to 86400; until it is released when absent. */
+  readonly leaseSeconds?: number | undefined;
+  /** Whether to take the drive from a server that holds it exclusively. */
+  readonly takeover?: boolean | undefined;
+}
+
+/** What renew takes. */
+export interface RenewClaimInput {
+  readonly serverId: string;
+  readonly epoch: number;
+  /** The length so far when absent. */
+  readonly leaseSeconds?: number | undefined;
+}
+
+/** Which servers may use a drive. For its owner; for anybody else the drive is missing. */
+export interface ClaimService {
+  /** The claim, and a URI with its secret for each listener that is on. No earlier claim's secret is of use any more. */
+  claim(actor: User, driveId: string, input: ClaimDriveInput): Promise<Info>;
+  /** Succeeds also when the server does not hold the drive. */
+  release(actor: User, driveId: string, input: { serverId: string }): Promise<void>;
+  renew(actor: User, driveId: string, input: RenewClaimInput): Promise<Info>;
+  list(actor: User, driveId: string): Promise<readonly Info[]>;
+}
+
+/** What a listener for servers needs to know. */
+export interface AttachmentService {
+  /**
+   * The live claim that this secret belongs to, and its drive; null when there is none, or none any more. Does the
+   * same work either way. Throws DriveError `system` while the drive's pool cannot be reached.
+   */
+  resolve(secret: string): Promise<Attachment | null>;
+  /**
+   * Whether this claim still stands. To be asked once a connection has been registered with `Connections`: a claim that
+   * was replaced before that cut nothing, one that is replaced later will.
+   */
+  isCurrent(claim: ClaimName): Promise<boolean>;
+}
+
+export interface Attachment {
+  readonly claim: Claim;
+  readonly drive: Drive;
+}
 
 export interface DriveDataService {
   /**
@@ -169,6 +221,8 @@ export interface AdministrationService {
   userInfo(actor: User, userId: string): Promise<Info>;
   userInfos(actor: User): AsyncIterable<readonly Info[]>;
   poolInfos(actor: User): Promise<readonly Info[]>;
+  /** Changes what is given of the limits of a drive's I/O; null removes one. Answers with its info. */
+  setDriveLimits(actor: User, driveId: string, change: DriveLimitsChange): Promise<Info>;
   /** Any drive of any user. */
   driveInfo(actor: User, driveId: string): Promise<Info>;
   driveInfos(

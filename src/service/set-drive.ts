@@ -1,9 +1,12 @@
+import type { Claim } from '../core/claim.ts';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import { suits } from '../core/placement.ts';
 import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
 import type { User } from '../core/user.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
+import { endExpiredClaims } from './claim-changes.ts';
+import { findLiveClaims, refuseClaimed, refuseNewClaimType } from './claim-checks.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned } from './drive-lookup.ts';
 import { checkQuota } from './quota.ts';
@@ -24,7 +27,14 @@ export async function setDrive(
   const after = isGrowing
     ? await context.resizing.run(driveId, () => growAndSet(context, actor, driveId, input))
     : await context.resizing.run(driveId, () => shrinkAndSet(context, actor, driveId, input));
+  // Nothing that a shared drive let through may go on beside its one holder.
+  if (after.claimType === 'exclusive' && before.claimType === 'shared') await leaveToHolder(context, driveId);
   return await showDrive(context, after, actor);
+}
+
+async function leaveToHolder(context: ServiceContext, driveId: string): Promise<void> {
+  await context.writes.quiesce(driveId);
+  await endExpiredClaims(context, driveId);
 }
 
 /** The volume grows first: a crash in between leaves it larger than the drive, which nobody sees. */
@@ -60,6 +70,7 @@ async function shrinkAndSet(
   const after = await change(context, actor, driveId, input);
   if (after.sizeBytes < before.sizeBytes) {
     await context.writes.quiesce(driveId);
+    await endExpiredClaims(context, driveId);
     const spec = await context.volumeKeys.specOf(before);
     await context.volumes.resize(spec, after.sizeBytes);
   }
@@ -88,7 +99,9 @@ async function checkedChange(
   drive: Drive,
   input: SetDriveInput,
 ): Promise<Drive> {
-  await checkNewSize(tx, actor, drive, input.sizeBytes ?? drive.sizeBytes);
+  const live = await findLiveClaims(tx.claims, drive.driveId, context);
+  await checkNewSize(tx, actor, drive, { sizeBytes: input.sizeBytes ?? drive.sizeBytes, live });
+  refuseNewClaimType(drive, live, input.claimType ?? drive.claimType);
   checkNewTier(context, drive, input);
   return {
     ...drive,
@@ -106,7 +119,7 @@ async function checkNewSize(
   tx: MetadataTransaction,
   actor: User,
   drive: Drive,
-  sizeBytes: number,
+  { sizeBytes, live }: { sizeBytes: number; live: readonly Claim[] },
 ): Promise<void> {
   if (sizeBytes === drive.sizeBytes) return;
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 1 || sizeBytes > MAX_DRIVE_BYTES) {
@@ -116,6 +129,7 @@ async function checkNewSize(
     await checkQuota(tx, actor, { drives: 0, sizeBytes: sizeBytes - drive.sizeBytes });
     return;
   }
+  refuseClaimed(drive, live, 'made smaller');
   const jobs = await tx.imaging.listTouching([drive.driveId]);
   if (jobs.some((job) => isClaimedBy(drive, job) || job.sourceDriveId === drive.driveId)) {
     throw new DriveError(

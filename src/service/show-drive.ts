@@ -1,3 +1,4 @@
+import { liveClaims } from '../core/claim.ts';
 import type { Drive } from '../core/drive.ts';
 import type { User } from '../core/user.ts';
 import { describeDrive } from './drive-info.ts';
@@ -11,23 +12,35 @@ export async function showDrive(
   viewer: User | null,
   detail: InfoDetail = 'brief',
 ): Promise<Info> {
-  const jobs = await context.metadata.imaging.listTouching([drive.driveId]);
-  const { isActive } = context.pools.statusOf(drive.poolName);
-  return describeDrive(drive, { isActive, jobs }, { viewerId: viewer?.userId ?? null, detail });
+  const [info] = await showDrives(context, [drive], { viewerId: viewer?.userId ?? null, detail });
+  if (info === undefined) throw new Error('The info of one drive is one.');
+  return info;
 }
 
-/** The same of a page of drives, with one look at the imaging queue. */
+/** The same of a page of drives, with one look at the imaging queue and one at the claims. */
 export async function showDrives(
   context: ServiceContext,
   drives: readonly Drive[],
   view: { viewerId: string | null; detail: InfoDetail },
 ): Promise<readonly Info[]> {
-  const jobs = await context.metadata.imaging.listTouching(drives.map((drive) => drive.driveId));
+  const { metadata, pools, connections } = context;
+  const driveIds = drives.map((drive) => drive.driveId);
+  const [jobs, claims] = await Promise.all([
+    metadata.imaging.listTouching(driveIds),
+    metadata.claims.list(driveIds),
+  ]);
+  const claimsByDrive = Map.groupBy(liveClaims(claims, context.now()), (claim) => claim.driveId);
   return drives.map((drive) => {
-    const { isActive } = context.pools.statusOf(drive.poolName);
+    const { isActive } = pools.statusOf(drive.poolName);
     const own = jobs.filter(
       (job) => job.targetDriveId === drive.driveId || job.sourceDriveId === drive.driveId,
     );
-    return describeDrive(drive, { isActive, jobs: own }, view);
+    const situation = {
+      isActive,
+      jobs: own,
+      claims: claimsByDrive.get(drive.driveId) ?? [],
+      open: connections.list(drive.driveId),
+    };
+    return describeDrive(drive, situation, view);
   });
 }

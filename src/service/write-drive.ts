@@ -1,7 +1,10 @@
+import { liveClaims } from '../core/claim.ts';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
 import type { ReceivedBody } from '../data-workers/volumes.ts';
+import { endExpiredClaims } from './claim-changes.ts';
+import { refuseExclusiveClaim } from './claim-checks.ts';
 import { withinDeadline } from './deadline.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
@@ -20,7 +23,7 @@ export async function writeDrive(
   driveId: string,
   request: DriveWrite,
 ): Promise<void> {
-  const drive = await findWritable(context, actor, driveId, request);
+  const { drive } = await findWritable(context, actor, driveId, request);
   const body = await context.volumes.receive(drive, request.body);
   const endWrite = context.writes.begin(driveId);
   const work = writeReceived(context, actor, driveId, request, body).finally(() => {
@@ -37,7 +40,9 @@ async function writeReceived(
   request: DriveWrite,
   body: ReceivedBody,
 ): Promise<void> {
-  const drive = await findWritable(context, actor, driveId, request);
+  const { drive, hasExpiredClaims } = await findWritable(context, actor, driveId, request);
+  // A server whose lease has run out may still be connected.
+  if (hasExpiredClaims) await endExpiredClaims(context, driveId);
   const spec = await context.volumeKeys.specOf(drive);
   const { offsetBytes, encoding, sha256 } = request;
   const bytes = await context.volumes.write(spec, { offsetBytes, body, encoding, sha256 });
@@ -50,14 +55,23 @@ async function findWritable(
   actor: User,
   driveId: string,
   request: DriveWrite,
-): Promise<Drive> {
-  const drive = await findOwned(context.metadata.drives, actor.userId, driveId);
-  const jobs = await context.metadata.imaging.listTouching([driveId]);
+): Promise<{ drive: Drive; hasExpiredClaims: boolean }> {
+  const { metadata } = context;
+  const drive = await findOwned(metadata.drives, actor.userId, driveId);
+  const [jobs, claims] = await Promise.all([
+    metadata.imaging.listTouching([driveId]),
+    metadata.claims.list([driveId]),
+  ]);
   refuseImagingTarget(drive, jobs, 'written');
-  const claims = jobs.filter((job) => isClaimedBy(drive, job));
-  refuseImagingSource(drive, claims, 'written');
+  refuseImagingSource(
+    drive,
+    jobs.filter((job) => isClaimedBy(drive, job)),
+    'written',
+  );
+  const live = liveClaims(claims, context.now());
+  refuseExclusiveClaim(drive, live, 'written by HTTP');
   checkLength(drive, request);
-  return drive;
+  return { drive, hasExpiredClaims: live.length < claims.length };
 }
 
 function checkLength(drive: Drive, { offsetBytes, body, encoding }: DriveWrite): void {

@@ -55,6 +55,11 @@ const EVERY_DRIVE_COMMAND: readonly (readonly [string, string, string])[] = [
   ['POST', 'image/OTHER', ''],
   ['POST', 'image/OTHER/gunzip', ''],
   ['POST', 'destroy', ''],
+  ['POST', 'claim', 'server 0000000a-0000-4000-8000-000000000000'],
+  ['POST', 'claim', 'server 0000000a-0000-4000-8000-000000000000\naccess ro\ntakeover true'],
+  ['POST', 'claim/renew', 'server 0000000a-0000-4000-8000-000000000000\nepoch 1'],
+  ['POST', 'release', 'server 0000000a-0000-4000-8000-000000000000'],
+  ['GET', 'claims', ''],
 ];
 
 describe('a drive of somebody else', () => {

@@ -39,6 +39,10 @@ export class FakeDriveServer {
   readonly drives = new Map<string, FakeDrive>();
   readonly standardDrives: FakeDrive[] = [];
   readonly users: Record<string, string>[] = [];
+  /** What `claims` lists. */
+  readonly claims: Record<string, string>[] = [];
+  /** What `claim` answers besides what it was asked for. */
+  attachUris: Record<string, string> = {};
   readonly requests: FakeRequest[] = [];
   readonly bodies: string[] = [];
   /** Decides for each request whether something else than the ordinary answer is wanted. */
@@ -143,6 +147,13 @@ export class FakeDriveServer {
     if (command === 'map' && this.hasMap) return json(blockMap(drive, url.searchParams));
     if (command === 'info') return json(drive.info);
     if (command === 'image') return NOTHING;
+    if (command === 'claims') return json(this.claims);
+    if (command === 'claim' || command === 'release') {
+      this.bodies.push(body.toString());
+      return command === 'release'
+        ? NOTHING
+        : json({ drive: first, ...fieldsOf(body), epoch: '3', ...this.attachUris });
+    }
     if (command === 'destroy') {
       this.drives.delete(first);
       return NOTHING;

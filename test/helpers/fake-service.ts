@@ -38,6 +38,8 @@ export function fakeService(overrides: Overrides = {}): { service: Service; call
     access: record('access', ACCESS, overrides.access),
     drives: record('drives', DRIVES, overrides.drives),
     driveData: record('driveData', DRIVE_DATA, overrides.driveData),
+    claims: record('claims', CLAIMS, overrides.claims),
+    attachments: record('attachments', ATTACHMENTS, overrides.attachments),
     administration: record('administration', ADMINISTRATION, overrides.administration),
     masterKeys: record('masterKeys', MASTER_KEYS, overrides.masterKeys),
     health: record('health', { checkReady: async () => undefined }, overrides.health),
@@ -98,6 +100,20 @@ const DRIVE_DATA: DriveDataService = {
     ]),
 };
 
+const CLAIM = { drive: DRIVE, server: OTHER, access: 'rw', epoch: '7' };
+
+const CLAIMS: Service['claims'] = {
+  claim: async () => ({ ...CLAIM, 'attach:tcp': 'nbd://127.0.0.1:10809/secret' }),
+  release: async () => undefined,
+  renew: async () => CLAIM,
+  list: async () => [CLAIM, { ...CLAIM, server: OWNER, epoch: '8' }],
+};
+
+const ATTACHMENTS: Service['attachments'] = {
+  resolve: async () => null,
+  isCurrent: async () => false,
+};
+
 const USER_INFO = { user: OWNER, name: 'ann', 'quota:drives': 3 };
 
 const ADMINISTRATION: Service['administration'] = {
@@ -107,6 +123,7 @@ const ADMINISTRATION: Service['administration'] = {
   userInfo: async () => USER_INFO,
   userInfos: () => pagesOf([USER_INFO], [{ ...USER_INFO, user: ADMIN }]),
   poolInfos: async () => [{ pool: 'default', domain: 'here' }],
+  setDriveLimits: async () => INFO,
   driveInfo: async () => INFO,
   driveInfos: () => pagesOf([INFO]),
 };

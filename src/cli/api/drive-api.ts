@@ -118,6 +118,19 @@ export class DriveApi {
     }
   }
 
+  /** Claiming again for the same server gives another secret, so it does no harm to send the request twice. */
+  claim(driveId: string, fields: Fields): Promise<Info> {
+    return this.client.postInfo(`/drives/${driveId}/claim`, fields, { isRepeatable: true });
+  }
+
+  async release(driveId: string, serverId: string): Promise<void> {
+    await this.client.post(`/drives/${driveId}/release`, { server: serverId }, { isRepeatable: true });
+  }
+
+  claims(driveId: string): Promise<Info[]> {
+    return this.client.getInfos(`/drives/${driveId}/claims`);
+  }
+
   exportKey(driveId: string, fillHoles: boolean): Promise<Info> {
     const path = `/admin/drives/${driveId}/key/export`;
     return this.client.postInfo(path, { fill: String(fillHoles) }, { timeoutMs: EXPORT_TIMEOUT_MS });

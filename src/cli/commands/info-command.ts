@@ -13,7 +13,7 @@ interface InfoFlags extends CommonFlags {
 export function addInfoCommand(program: Command, io: CliIo): void {
   addCommonOptions(program.command('info').description('show everything about a drive, or about all of them'))
     .argument('[drive]', 'UUID, name, or the first 4 or more characters of the UUID')
-    .option('--full', 'also how far imaging is, in percent')
+    .option('--full', 'also how far imaging is, who holds the drive, and its limits')
     .addHelpText('after', '\nExamples:\n  drivebay info web-1\n  drivebay info 8f3c --full --json')
     .action((drive: string | undefined, flags: InfoFlags) =>
       withSession(io, flags, (session) => show(session, drive, flags)),

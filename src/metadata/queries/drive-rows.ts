@@ -19,6 +19,10 @@ export const DRIVE_COLUMNS = [
   'd.attributes',
   'd.imaging_error',
   'd.created_at_ms',
+  'd.limit_iops',
+  'd.limit_iops_burst',
+  'd.limit_bytes',
+  'd.limit_bytes_burst',
   counter('read_bytes'),
   counter('read_requests'),
   counter('write_bytes'),
@@ -30,10 +34,14 @@ function counter<Name extends string>(name: Name) {
   return sql<number>`cast(${sql.ref(`c.${name}`)} as double precision)`.as(name);
 }
 
-export type DriveRow = Selectable<Schema['drives']> & Selectable<Schema['drive_counters']>;
+export type DriveRow = Omit<Selectable<Schema['drives']>, 'last_epoch'> &
+  Selectable<Schema['drive_counters']>;
 
-/** A drive's row without what never changes. */
-export type DriveChange = Omit<Selectable<Schema['drives']>, 'drive_id' | 'user_id' | 'created_at_ms'>;
+/** A drive's row without what never changes, or changes only with its claims. */
+export type DriveChange = Omit<
+  Selectable<Schema['drives']>,
+  'drive_id' | 'user_id' | 'created_at_ms' | 'last_epoch'
+>;
 
 export function toDrive(row: DriveRow): Drive {
   return {
@@ -55,6 +63,12 @@ export function toDrive(row: DriveRow): Drive {
       writeBytes: row.write_bytes,
       writeRequests: row.write_requests,
     },
+    limits: {
+      iops: row.limit_iops,
+      iopsBurst: row.limit_iops_burst,
+      bytesPerSecond: row.limit_bytes,
+      burstBytes: row.limit_bytes_burst,
+    },
     imagingError: row.imaging_error,
     createdAtMs: row.created_at_ms,
   };
@@ -73,6 +87,10 @@ export function toDriveChange(drive: Drive): DriveChange {
     tags: JSON.stringify(drive.tags),
     attributes: JSON.stringify(drive.attributes),
     imaging_error: drive.imagingError,
+    limit_iops: drive.limits.iops,
+    limit_iops_burst: drive.limits.iopsBurst,
+    limit_bytes: drive.limits.bytesPerSecond,
+    limit_bytes_burst: drive.limits.burstBytes,
   };
 }
 

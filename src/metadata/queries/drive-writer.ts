@@ -124,6 +124,10 @@ function changedColumns(row: DriveChange): DriveChange {
     tags: row.tags,
     attributes: row.attributes,
     imaging_error: row.imaging_error,
+    limit_iops: row.limit_iops,
+    limit_iops_burst: row.limit_iops_burst,
+    limit_bytes: row.limit_bytes,
+    limit_bytes_burst: row.limit_bytes_burst,
   };
 }
 

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { User } from '../../core/user.ts';
 import type { MetadataStore } from '../metadata-store.ts';
-import { insertUser, sampleDrive, SAMPLE_HASH, sampleUser } from '../describe-sample-rows.ts';
+import { insertDrive, insertUser, sampleDrive, SAMPLE_HASH, sampleUser } from '../describe-sample-rows.ts';
 import { createSqliteStore, openSqliteStore } from './sqlite-store.ts';
 import { openSqliteThread } from './sqlite-thread-client.ts';
 
@@ -33,6 +33,29 @@ describe('opening SQLite', () => {
     await store.close();
     const again = await openSqliteStore({ path });
     expect(await again.users.find(user.userId)).toEqual(user);
+    await again.close();
+  });
+
+  test('brings a database of the first version up to date, and its drives with it', async () => {
+    const store = await openSqliteStore({ path });
+    const drive = await insertDrive(store, { name: 'old' });
+    await store.close();
+    const database = new DatabaseSync(path);
+    database.exec('drop table claims');
+    for (const column of [
+      'last_epoch',
+      'limit_iops',
+      'limit_iops_burst',
+      'limit_bytes',
+      'limit_bytes_burst',
+    ]) {
+      database.exec(`alter table drives drop column ${column}`);
+    }
+    database.exec("delete from kysely_migration where name <> '0001-initial-schema'");
+    database.close();
+    const again = await openSqliteStore({ path });
+    expect(await again.drives.find(drive.driveId)).toEqual(drive);
+    expect(await again.transaction((tx) => tx.claims.nextEpoch(drive.driveId))).toBe(1);
     await again.close();
   });
 
@@ -72,7 +95,7 @@ describe('opening SQLite', () => {
     });
     const after = new DatabaseSync(path);
     expect(after.prepare('select count(*) as migrations from kysely_migration').get()?.['migrations']).toBe(
-      2,
+      3,
     );
     after.close();
   });

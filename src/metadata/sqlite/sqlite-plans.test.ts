@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sampleDrive, sampleKeys, sampleUser, SAMPLE_HASH } from '../describe-sample-rows.ts';
+import { sampleClaim, sampleDrive, sampleKeys, sampleUser, SAMPLE_HASH } from '../describe-sample-rows.ts';
 import type { DriveQuery, MetadataStore, MetadataTransaction } from '../metadata-store.ts';
 import { createSqliteStore, openSqliteStore } from './sqlite-store.ts';
 import { openSqliteThread } from './sqlite-thread-client.ts';
@@ -97,9 +97,25 @@ test('what runs on every request searches by an index', async () => {
     await opened.imaging.findByTarget('d');
     await opened.imaging.listTouching(['d']);
     await opened.imaging.listTouching(['d', 'e', 'f']);
+    await opened.claims.find({ driveId: 'd', serverId: 's' });
   });
   // Only the few jobs that were found are put in order.
   expect(new Set(slowSteps(plans))).toEqual(new Set(['USE TEMP B-TREE FOR ORDER BY']));
+});
+
+test('claims are found by their secret and listed in order by an index', async () => {
+  const plans = await plansOf(async (opened) => {
+    await opened.claims.findBySecretHash(SAMPLE_HASH);
+    await opened.claims.list(['d']);
+    await opened.claims.list(['d', 'e', 'f']);
+    await opened.claims.listExpired({ nowMs: 1, limit: 10 });
+  });
+  expect(plans).toEqual([
+    expect.stringContaining('claims_by_secret (secret_hash=?)'),
+    expect.stringContaining('claims_by_epoch (drive_id=?)'),
+    expect.stringContaining('claims_by_epoch (drive_id=?)'),
+    expect.stringContaining('claims_by_expiry (expires_at_ms<?)'),
+  ]);
 });
 
 test('every change searches by an index', async () => {
@@ -140,6 +156,8 @@ async function changeEverything(tx: MetadataTransaction): Promise<void> {
   });
   await tx.imaging.unlease({ jobId: 'j', leaseOwner: 'a' });
   await tx.imaging.remove({ jobId: 'j', leaseOwner: 'a' });
+  await tx.claims.put(sampleClaim(drive.driveId, { epoch: await tx.claims.nextEpoch(drive.driveId) }));
+  await tx.claims.remove({ driveId: drive.driveId, serverId: 's', epoch: 1 });
   await tx.drives.remove(drive.driveId);
 }
 

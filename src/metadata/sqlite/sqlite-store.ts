@@ -1,6 +1,8 @@
 import { Kysely } from 'kysely';
 import { listMigrations, migrate } from '../migrations/migrations.ts';
 import type { MetadataStore, MetadataTransaction } from '../metadata-store.ts';
+import { createClaimReader, prepareClaimQueries } from '../queries/claim-reader.ts';
+import { createClaimWriter } from '../queries/claim-writer.ts';
 import { addCounters, prepareCounterQueries } from '../queries/drive-counters.ts';
 import { createDriveReader, prepareDriveQueries } from '../queries/drive-reader.ts';
 import { createDriveWriter, prepareDriveChangeQueries } from '../queries/drive-writer.ts';
@@ -51,14 +53,16 @@ export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): M
     driveChanges: prepareDriveChangeQueries(readerDb),
     counters: prepareCounterQueries(readerDb),
     imaging: prepareImagingQueries(readerDb),
+    claims: prepareClaimQueries(readerDb),
   };
   const queue = createTransactionQueue(writer);
 
-  function createReaders(db: Kysely<Schema>): Pick<MetadataStore, 'users' | 'drives' | 'imaging'> {
+  function createReaders(db: Kysely<Schema>): Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims'> {
     return {
       users: createUserReader(db, queries.users),
       drives: createDriveReader(db, queries.drives),
       imaging: createImagingReader(db, queries.imaging),
+      claims: createClaimReader(db, queries.claims),
     };
   }
 
@@ -68,6 +72,7 @@ export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): M
       users: { ...readers.users, ...createUserWriter(db) },
       drives: { ...readers.drives, ...createDriveWriter(db, queries.driveChanges, eraseDeleted) },
       imaging: { ...readers.imaging, ...createImagingWriter(db) },
+      claims: { ...readers.claims, ...createClaimWriter(db) },
       settings: createSettingStore(db),
     };
   }

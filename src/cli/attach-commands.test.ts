@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runCli } from '../../test/helpers/cli-run.ts';
+import { FakeDriveServer } from '../../test/helpers/fake-drive-server.ts';
+
+const DRIVE = 'aaaa1111-0000-4000-8000-000000000001';
+const SERVER = '7c0a4be5-8f0e-4c83-9c55-0a4d1f0c8d11';
+const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
+const TCP = 'nbd://127.0.0.1:10809/5ec7e7';
+const UNIX = 'nbd+unix:///5ec7e7?socket=/run/nbd.sock';
+
+let server: FakeDriveServer;
+
+beforeEach(async () => {
+  server = await new FakeDriveServer().listen();
+  server.addDrive(Buffer.alloc(0), { drive: DRIVE, name: 'web' });
+  server.attachUris = { 'attach:tcp': TCP, 'attach:unix': UNIX };
+});
+
+afterEach(() => server[Symbol.asyncDispose]());
+
+/** What the server was sent by this command. */
+async function bodiesOf(...args: string[]): Promise<unknown[]> {
+  await runCli(server, args);
+  return server.bodies.splice(0).map((body) => JSON.parse(body) as unknown);
+}
+
+describe('attach', () => {
+  test('claims for a new server unless one is named, and says how to end that', async () => {
+    const { stderr } = await runCli(server, ['attach', 'web']);
+    const { server: made, ...claim } = JSON.parse(server.bodies[0] ?? '') as Record<string, string>;
+    expect([made, claim]).toEqual([expect.stringMatching(UUID), { access: 'rw' }]);
+    expect(stderr).toBe(`to end it: drivebay detach ${DRIVE} --server ${made}\n`);
+    expect((await runCli(server, ['attach', 'web', '--server', SERVER])).stderr).toBe('');
+  });
+
+  test('passes on server, access, lease and takeover', async () => {
+    const given = ['--server', SERVER.toUpperCase(), '--read-only', '--lease', '60', '--takeover'];
+    expect(await bodiesOf('attach', 'web', ...given)).toEqual([
+      { server: SERVER, access: 'ro', lease: '60', takeover: 'true' },
+    ]);
+  });
+
+  test('prints the claim, arguments for QEMU and an element for libvirt', async () => {
+    const { text, exitCode } = await runCli(server, ['attach', 'web']);
+    expect(exitCode).toBe(0);
+    expect(text).toMatch(/^epoch +3$/m);
+    expect(text).toMatch(new RegExp(`^uri +${TCP}$`, 'm'));
+    expect(text).toContain(`\nQEMU:\n\n-blockdev '{"driver":"nbd"`);
+    expect(text).toContain(`\nlibvirt:\n\n<disk type='network'`);
+    expect(text).not.toContain('attach:');
+  });
+
+  test('prints only what is asked for', async () => {
+    const only = async (...flags: string[]) => (await runCli(server, ['attach', 'web', ...flags])).text;
+    expect(await only('--uri')).toBe(`${TCP}\n`);
+    expect(await only('--uri', '--via', 'unix')).toBe(`${UNIX}\n`);
+    expect(await only('--qemu')).toMatch(/^-blockdev '.*' \\\n-device virtio-blk-pci,.*\n$/);
+    expect(await only('--libvirt')).toMatch(/^<disk [^]*<\/disk>\n$/);
+    expect((await runCli(server, ['attach', 'web', '--uri', '--qemu'])).exitCode).toBe(2);
+  });
+
+  test('gives all of it in JSON', async () => {
+    const result = await runCli(server, ['attach', 'web', '--server', SERVER, '--json']);
+    expect(result.json()).toEqual({
+      drive: DRIVE,
+      server: SERVER,
+      access: 'rw',
+      epoch: '3',
+      uri: TCP,
+      qemu: {
+        blockdev: expect.objectContaining({ driver: 'nbd', export: '5ec7e7' }),
+        device: expect.stringContaining('virtio-blk-pci'),
+      },
+      libvirt: expect.stringContaining('<disk'),
+    });
+    expect(result.stderr).toBe('');
+  });
+
+  test.each([
+    [[], {}, 'nbd_listen (HOST:PORT) or nbd_socket (PATH)'],
+    [['--via', 'tcp'], { 'attach:unix': UNIX }, 'of the kind tcp: its setting nbd_listen'],
+    [['--via', 'unix'], { 'attach:tcp': TCP }, 'of the kind unix: its setting nbd_socket'],
+  ])('%j without such a listener names the setting and leaves no claim', async (flags, uris, words) => {
+    server.attachUris = uris;
+    const result = await runCli(server, ['attach', 'web', '--server', SERVER, ...flags]);
+    expect([result.exitCode, result.text]).toEqual([1, '']);
+    expect(result.stderr).toContain(words);
+    expect(server.count(new RegExp(`^POST /drives/${DRIVE}/release$`))).toBe(1);
+  });
+
+  test('uses the one listener that there is', async () => {
+    server.attachUris = { 'attach:unix': UNIX };
+    expect((await runCli(server, ['attach', 'web', '--uri'])).text).toBe(`${UNIX}\n`);
+  });
+
+  test('passes a refusal on', async () => {
+    const message = 'Drive 7 is held by server 8 (no lease: it must be released): no.';
+    const busy = { status: 409, headers: { 'x-elastic-error': 'busy' }, body: JSON.stringify({ message }) };
+    server.intervene = ({ path }) => (path.endsWith('/claim') ? busy : undefined);
+    const result = await runCli(server, ['attach', 'web']);
+    expect([result.exitCode, result.stderr]).toEqual([1, `drivebay: ${message.slice(0, -1)}\n`]);
+  });
+
+  test.each([
+    ['--server', 'web-1'],
+    ['--lease', '0'],
+    ['--lease', '86401'],
+    ['--via', 'pigeon'],
+  ])('%s %s is a usage error', async (flag, value) => {
+    expect((await runCli(server, ['attach', 'web', flag, value])).exitCode).toBe(2);
+    expect(server.count(/claim/)).toBe(0);
+  });
+});
+
+describe('detach', () => {
+  test('releases the drive from the server that is named', async () => {
+    expect(await bodiesOf('detach', 'web', '--server', SERVER)).toEqual([{ server: SERVER }]);
+    const result = await runCli(server, ['detach', 'web', '--server', SERVER, '--json']);
+    expect(result.json()).toEqual({ drive: DRIVE, released: SERVER });
+  });
+
+  test('needs a server', async () => {
+    const result = await runCli(server, ['detach', 'web']);
+    expect([result.exitCode, result.stderr]).toEqual([2, expect.stringContaining('--server')]);
+  });
+});
+
+test('claims are a table, and JSON as the server gives it', async () => {
+  server.claims.push({
+    drive: DRIVE,
+    server: SERVER,
+    access: 'rw',
+    epoch: '12',
+    since: '2026-01-01T00:00:00.000Z',
+    connections: '4',
+  });
+  const { text } = await runCli(server, ['claims', 'web']);
+  expect(text.split('\n').slice(0, 2)).toEqual([
+    'SERVER                                ACCESS  EPOCH  CONNECTIONS  SINCE                     EXPIRES',
+    `${SERVER}  rw         12            4  2026-01-01T00:00:00.000Z  -`,
+  ]);
+  expect((await runCli(server, ['claims', 'web', '--json'])).json()).toEqual(server.claims);
+});

@@ -1,0 +1,147 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import type { Claim } from '../core/claim.ts';
+import { insertDrive, insertDrives, sampleClaim, sampleDrive } from './describe-sample-rows.ts';
+import type { MetadataStore } from './metadata-store.ts';
+
+export function describeClaimQueries(store: () => MetadataStore): void {
+  async function put(...claims: readonly Claim[]): Promise<void> {
+    await store().transaction(async (tx) => {
+      for (const claim of claims) await tx.claims.put(claim);
+    });
+  }
+
+  function nextEpoch(driveId: string): Promise<number> {
+    return store().transaction((tx) => tx.claims.nextEpoch(driveId));
+  }
+
+  describe('claims', () => {
+    test('are found as they were made, by drive and server and by the hash of their secret', async () => {
+      const { driveId } = await insertDrive(store());
+      const lasting = sampleClaim(driveId, { epoch: 2 ** 50 });
+      const leased = sampleClaim(driveId, { access: 'ro', leaseMs: 5, expiresAtMs: 2 ** 45 });
+      await put(lasting, leased);
+      for (const claim of [lasting, leased]) {
+        expect(plain(await store().claims.find(claim))).toEqual(plain(claim));
+        expect(plain(await store().claims.findBySecretHash(claim.secretHash))).toEqual(plain(claim));
+      }
+      expect(await store().claims.find({ driveId, serverId: randomUUID() })).toBeNull();
+      expect(await store().claims.find({ driveId: randomUUID(), serverId: leased.serverId })).toBeNull();
+      expect(await store().claims.findBySecretHash(randomBytes(32))).toBeNull();
+    });
+
+    test('of one server on one drive replace each other, and the old secret finds nothing', async () => {
+      const { driveId } = await insertDrive(store());
+      const old = sampleClaim(driveId, { leaseMs: 5, expiresAtMs: 5 });
+      await put(old);
+      const renewed = sampleClaim(driveId, {
+        serverId: old.serverId,
+        epoch: 2,
+        access: 'ro',
+        claimedAtMs: 9,
+      });
+      await put(renewed);
+      expect((await store().claims.list([driveId])).map(plain)).toEqual([plain(renewed)]);
+      expect(await store().claims.findBySecretHash(old.secretHash)).toBeNull();
+    });
+
+    test('are listed drive by drive in the order of their epochs', async () => {
+      const first = await insertDrive(store());
+      const drives = [first, sampleDrive(first.userId), sampleDrive(first.userId)];
+      await insertDrives(store(), drives.slice(1));
+      const driveIds = drives.map((drive) => drive.driveId).sort();
+      const claims = driveIds.flatMap((driveId) =>
+        [9, 3, 10].map((epoch) => sampleClaim(driveId, { epoch })),
+      );
+      await put(...claims);
+      const epochsOf = async (ids: readonly string[]) =>
+        (await store().claims.list(ids)).map(({ driveId, epoch }) => [driveIds.indexOf(driveId), epoch]);
+      expect(await epochsOf([driveIds[1] ?? ''])).toEqual([3, 9, 10].map((epoch) => [1, epoch]));
+      expect(await epochsOf([driveIds[2] ?? '', driveIds[0] ?? '', randomUUID()])).toEqual([
+        [0, 3],
+        [0, 9],
+        [0, 10],
+        [2, 3],
+        [2, 9],
+        [2, 10],
+      ]);
+      expect(await epochsOf([])).toEqual([]);
+    });
+
+    test('end once, and only under their own epoch', async () => {
+      const { driveId } = await insertDrive(store());
+      const claim = sampleClaim(driveId, { epoch: 4 });
+      await put(claim);
+      const remove = (epoch: number) => store().transaction((tx) => tx.claims.remove({ ...claim, epoch }));
+      expect(await remove(3)).toBe(false);
+      expect(await store().claims.list([driveId])).toHaveLength(1);
+      expect(await remove(4)).toBe(true);
+      expect(await remove(4)).toBe(false);
+      expect(await store().claims.list([driveId])).toEqual([]);
+    });
+
+    test('whose lease has run out are listed, the longest ago first, and those without a lease never', async () => {
+      const { driveId } = await insertDrive(store());
+      const [early, late, future, lasting] = [10, 20, 21, null].map((expiresAtMs, index) =>
+        sampleClaim(driveId, { epoch: 9 - index, leaseMs: expiresAtMs, expiresAtMs }),
+      ) as [Claim, Claim, Claim, Claim];
+      await put(late, lasting, future, early);
+      const expired = async (nowMs: number, limit = 10) =>
+        (await store().claims.listExpired({ nowMs, limit })).map((claim) => claim.serverId);
+      expect(await expired(20)).toEqual([early.serverId, late.serverId]);
+      expect(await expired(20, 1)).toEqual([early.serverId]);
+      expect(await expired(9)).toEqual([]);
+    });
+
+    test('go with their drive', async () => {
+      const { driveId } = await insertDrive(store());
+      const claim = sampleClaim(driveId);
+      await put(claim);
+      await store().transaction((tx) => tx.drives.remove(driveId));
+      expect(await store().claims.findBySecretHash(claim.secretHash)).toBeNull();
+      expect(await store().claims.list([driveId])).toEqual([]);
+    });
+
+    test('need a drive', async () => {
+      await expect(put(sampleClaim(randomUUID()))).rejects.toThrow(Error);
+      await expect(nextEpoch(randomUUID())).rejects.toMatchObject({ code: 'missing' });
+    });
+  });
+
+  describe('epochs', () => {
+    test('of a drive grow by one, whatever becomes of its claims and of the drive meanwhile', async () => {
+      const drive = await insertDrive(store());
+      const other = await insertDrive(store());
+      expect(await nextEpoch(drive.driveId)).toBe(1);
+      const claim = sampleClaim(drive.driveId, { epoch: 1 });
+      await put(claim);
+      await store().transaction(async (tx) => {
+        await tx.claims.remove(claim);
+        await tx.drives.update({ ...drive, name: 'renamed' });
+      });
+      expect(await nextEpoch(drive.driveId)).toBe(2);
+      expect(await nextEpoch(other.driveId)).toBe(1);
+    });
+
+    test('of a transaction that failed are given again', async () => {
+      const { driveId } = await insertDrive(store());
+      const failing = store().transaction(async (tx) => {
+        await tx.claims.nextEpoch(driveId);
+        throw new Error('no');
+      });
+      await expect(failing).rejects.toThrow('no');
+      expect(await nextEpoch(driveId)).toBe(1);
+    });
+
+    test('are given once each when many ask at the same time', async () => {
+      const { driveId } = await insertDrive(store());
+      const epochs = await Promise.all(Array.from({ length: 50 }, () => nextEpoch(driveId)));
+      expect(epochs).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
+    });
+  });
+}
+
+/** A claim whose hash can be compared, whatever kind of bytes the database gave. */
+function plain(claim: Claim | null): unknown {
+  return claim === null ? null : { ...claim, secretHash: Buffer.from(claim.secretHash).toString('hex') };
+}

@@ -1,0 +1,40 @@
+import { endExpiredClaims } from './claim-changes.ts';
+import { MAX_SWEPT_CLAIMS } from './limits.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/** Ends claims whose lease has run out, so that their servers are cut off without anybody asking. */
+export interface ClaimSweeper {
+  /** Begins to end those that have run out by now. One drive that takes long holds up no other. */
+  sweep(): Promise<void>;
+  /** Begins no more, and resolves once all that was begun has ended. */
+  stop(): Promise<void>;
+}
+
+export function createClaimSweeper(context: ServiceContext): ClaimSweeper {
+  const ending = new Map<string, Promise<void>>();
+  let isStopped = false;
+
+  async function end(driveId: string): Promise<void> {
+    try {
+      await endExpiredClaims(context, driveId);
+    } catch (error) {
+      context.reportFailure(error, `ending expired claims of drive ${driveId}`);
+    } finally {
+      ending.delete(driveId);
+    }
+  }
+
+  return {
+    async sweep() {
+      const request = { nowMs: context.now(), limit: MAX_SWEPT_CLAIMS };
+      const expired = await context.metadata.claims.listExpired(request);
+      for (const { driveId } of expired) {
+        if (!isStopped && !ending.has(driveId)) ending.set(driveId, end(driveId));
+      }
+    },
+    async stop() {
+      isStopped = true;
+      await Promise.all(ending.values());
+    },
+  };
+}

@@ -1,0 +1,193 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createWriteTracker } from '../../src/data-workers/write-tracker.ts';
+import type { Drive } from '../../src/core/drive.ts';
+import type { User } from '../../src/core/user.ts';
+import { MIB } from '../../src/core/sizes.ts';
+import type { Pools } from '../../src/data-workers/pools.ts';
+import type { Volumes } from '../../src/data-workers/volumes.ts';
+import { insertDrives, insertUser, sampleDrive } from '../../src/metadata/describe-sample-rows.ts';
+import type { MetadataStore } from '../../src/metadata/metadata-store.ts';
+import { openSqliteStore } from '../../src/metadata/sqlite/sqlite-store.ts';
+import type { AuditEvent } from '../../src/service/audit.ts';
+import type { Connections, OpenConnections } from '../../src/service/connections.ts';
+import { createCounterBuffer } from '../../src/service/counter-buffer.ts';
+import { createService } from '../../src/service/create-service.ts';
+import { createKeyedMutex } from '../../src/service/keyed-mutex.ts';
+import { createLoginThrottle } from '../../src/service/login-throttle.ts';
+import type { Service } from '../../src/service/service.ts';
+import type { ServiceContext } from '../../src/service/service-context.ts';
+
+/** What was cut: the drive and what was kept, as `SERVER epoch`. */
+export interface SeenCut {
+  readonly drive: string;
+  readonly keep: readonly string[];
+}
+
+/** Connections that a test opens and watches being cut. */
+export interface ScratchConnections extends Connections {
+  readonly cuts: SeenCut[];
+  readonly limitChanges: string[];
+  open(driveId: string, connections: OpenConnections): void;
+  close(driveId: string, epoch: number): void;
+  /** Waited for by each cut before it ends anything. */
+  beforeCut: () => Promise<void>;
+}
+
+/** The use cases over a real database, with storage that keeps nothing and a clock that a test moves. */
+export interface ScratchService extends AsyncDisposable {
+  readonly service: Service;
+  readonly context: ServiceContext;
+  readonly connections: ScratchConnections;
+  readonly events: AuditEvent[];
+  readonly clock: { nowMs: number };
+  /** What volumes were asked to do. */
+  readonly volumeCalls: string[];
+  /** Whether the one pool can be reached. */
+  pool: { isActive: boolean };
+  addUser(change?: Partial<User>): Promise<User>;
+  addDrive(owner: User, change?: Partial<Drive>): Promise<Drive>;
+}
+
+export async function createScratchService(): Promise<ScratchService> {
+  const directory = await mkdtemp(join(tmpdir(), 'drivebay-service-'));
+  const metadata = await openSqliteStore({ path: join(directory, 'metadata.sqlite') });
+  const connections = scratchConnections();
+  const events: AuditEvent[] = [];
+  const clock = { nowMs: Date.UTC(2026, 0, 1) };
+  const pool = { isActive: true };
+  const volumeCalls: string[] = [];
+  const context: ServiceContext = {
+    ...scratchParts(metadata, volumeCalls, pool),
+    connections,
+    attachUris: (secret) => ({ tcp: `nbd://127.0.0.1:10809/${secret}` }),
+    audit: (event) => void events.push(event),
+    now: () => clock.nowMs,
+    reportFailure: (error) => {
+      throw error;
+    },
+  };
+  const throttle = createLoginThrottle({ now: context.now, sleep: () => Promise.resolve() });
+  return {
+    service: createService(context, throttle),
+    context,
+    connections,
+    events,
+    clock,
+    pool,
+    volumeCalls,
+    addUser: (change) => insertUser(metadata, change),
+    async addDrive(owner, change) {
+      const drive = sampleDrive(owner.userId, { sizeBytes: 64 * MIB, cipher: 'none', ...change });
+      await insertDrives(metadata, [drive]);
+      return drive;
+    },
+    async [Symbol.asyncDispose]() {
+      await metadata.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+function scratchConnections(): ScratchConnections {
+  const openByDrive = new Map<string, OpenConnections[]>();
+  const connections: ScratchConnections = {
+    cuts: [],
+    limitChanges: [],
+    beforeCut: () => Promise.resolve(),
+    open: (driveId, open) => void openByDrive.set(driveId, [...connections.list(driveId), open]),
+    close(driveId, closedEpoch) {
+      const left = connections.list(driveId).filter(({ epoch }) => epoch !== closedEpoch);
+      openByDrive.set(driveId, left);
+    },
+    async cut(driveId, keep) {
+      await connections.beforeCut();
+      const names = keep.map(({ serverId, epoch }) => `${serverId} ${epoch}`);
+      connections.cuts.push({ drive: driveId, keep: names });
+      const left = connections
+        .list(driveId)
+        .filter(({ serverId, epoch }) => names.includes(`${serverId} ${epoch}`));
+      openByDrive.set(driveId, [...left]);
+    },
+    list: (driveId) => openByDrive.get(driveId) ?? [],
+    limitsChanged: (driveId) => void connections.limitChanges.push(driveId),
+  };
+  return connections;
+}
+
+function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { readonly isActive: boolean }) {
+  return {
+    metadata,
+    pools: scratchPools(pool),
+    volumes: scratchVolumes(volumeCalls),
+    writes: createWriteTracker(),
+    creating: new Set<string>(),
+    resizing: createKeyedMutex(),
+    claiming: createKeyedMutex(),
+    counters: createCounterBuffer(metadata),
+    keyVault: {
+      currentId: () => 'master',
+      wrap: (secret: Uint8Array) => secret,
+      unwrap: (wrapped: Uint8Array) => wrapped,
+      beginRotation: () => Promise.resolve(),
+      endRotation: () => Promise.resolve(),
+    },
+    volumeKeys: {
+      specOf: ({ driveId, poolName, sizeBytes }: Drive) => {
+        const lock = new SharedArrayBuffer(8);
+        return Promise.resolve({ driveId, poolName, sizeBytes, volumeKey: null, lock });
+      },
+      forget: () => undefined,
+    },
+    wakeImaging: () => undefined,
+    newUuid: randomUUID,
+    randomBytes: (lengthBytes: number) => randomBytes(lengthBytes),
+  };
+}
+
+function scratchPools(pool: { readonly isActive: boolean }): Pools {
+  const room = { totalBytes: 2 ** 40, freeBytes: 2 ** 40 };
+  return {
+    configs: [
+      {
+        spec: { kind: 'file', name: 'default', directory: '/nowhere' },
+        tier: null,
+        domain: 'here',
+        reserveBytes: () => 0,
+      },
+    ],
+    threadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
+    statusOf: () => (pool.isActive ? { isActive: true, room } : { isActive: false, reason: 'It is away.' }),
+    views: () => [],
+    admit: () => Promise.resolve(() => undefined),
+    admitWrite: () => Promise.resolve({ isPoolLow: false, done: () => undefined }),
+    volumeLocation: () => '/nowhere',
+    refresh: () => Promise.resolve(),
+    stop: () => Promise.resolve(),
+  };
+}
+
+function scratchVolumes(calls: string[]): Volumes {
+  const seen = <Result>(call: string, result: Result): Promise<Result> => {
+    calls.push(call);
+    return Promise.resolve(result);
+  };
+  return {
+    create: ({ driveId }) => seen(`create ${driveId}`, undefined),
+    remove: ({ driveId }) => seen(`remove ${driveId}`, undefined),
+    resize: ({ driveId }, sizeBytes) => seen(`resize ${driveId} ${sizeBytes}`, undefined),
+    read: ({ driveId }) => seen(`read ${driveId}`, { pieces: noPieces(), abandon: () => undefined }),
+    readWithDigest: () => Promise.reject(new Error('Nothing here has a digest.')),
+    receive: () => Promise.resolve({ segments: [], release: () => undefined }),
+    write: ({ driveId }) => seen(`write ${driveId}`, 1),
+    map: () => Promise.resolve([]),
+    fillHoles: () => Promise.resolve(0),
+    close: () => Promise.resolve(),
+  };
+}
+
+async function* noPieces(): AsyncGenerator<never> {
+  yield* [];
+}
