@@ -6,14 +6,18 @@ import type { Config } from './config/config.ts';
 import { XTS_BULK_BYTES, XTS_SCRATCH_BYTES } from './crypto/xts.ts';
 import type { Arena } from './data-workers/arena.ts';
 import { startDataThread } from './data-workers/data-thread-client.ts';
+import type { DataThreadClient } from './data-workers/data-thread-client.ts';
 import { createDataThreadGroup } from './data-workers/data-thread-group.ts';
 import type { PoolConfig, Pools } from './data-workers/pools.ts';
+import type { DataThreadSetup } from './data-workers/protocol.ts';
 import { openThreadPools } from './data-workers/thread-pools.ts';
+import type { PoolSpec } from './data-workers/volume.ts';
 import { createImagingRunner, IMAGING_LIMITS } from './imaging/imaging-runner.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import { THREAD_BUFFER_BYTES } from './imaging/imaging-operations.ts';
 import { startImagingThread } from './imaging/imaging-thread-client.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
+import { TRANSMISSION_BYTES } from './nbd/transmission/io-buffers.ts';
 import { systemClock } from './runtime/clock.ts';
 import { prepareImaging } from './service/prepare-imaging.ts';
 import type { ServiceContext } from './service/service-context.ts';
@@ -30,6 +34,7 @@ export function threadScratchBytes(config: Config): number {
   const scratchBytes = XTS_SCRATCH_BYTES + PAGE_BYTES;
   return (
     config.pools.length * config.dataWorkers * (scratchBytes + XTS_BULK_BYTES) +
+    config.pools.length * config.nbdWorkers * (scratchBytes + TRANSMISSION_BYTES + PAGE_BYTES) +
     imagingThreads * (scratchBytes + THREAD_BUFFER_BYTES + PAGE_BYTES)
   );
 }
@@ -49,18 +54,23 @@ export async function openPools(options: {
     return { ...pool, spec: { kind: 'file', name, directory } };
   });
   const { memory } = arena;
+  const start = (pool: PoolSpec, own: Pick<DataThreadSetup, 'bulk' | 'transmission'>): DataThreadClient => {
+    const scratch = arena.reserve(XTS_SCRATCH_BYTES);
+    const setup = { memory, scratch, pool, installationId, ...own };
+    return startDataThread(setup, { now: systemClock.monotonicMs, onCrash: options.crash });
+  };
   await makeOwnPools(config, metadata);
   return await openThreadPools({
     configs,
     startThreads: ({ spec: pool }) =>
       createDataThreadGroup({
         maxThreads: config.dataWorkers,
-        start: () => {
-          const scratch = arena.reserve(XTS_SCRATCH_BYTES);
-          const bulk = arena.reserve(XTS_BULK_BYTES);
-          const setup = { memory, scratch, bulk, pool, installationId };
-          return startDataThread(setup, { now: systemClock.monotonicMs, onCrash: options.crash });
-        },
+        start: () => start(pool, { bulk: arena.reserve(XTS_BULK_BYTES), transmission: null }),
+      }),
+    startConnectionThreads: ({ spec: pool }) =>
+      createDataThreadGroup({
+        maxThreads: config.nbdWorkers,
+        start: () => start(pool, { bulk: null, transmission: arena.reserve(TRANSMISSION_BYTES) }),
       }),
     mayMark: (poolName) => mayMarkPool(metadata, poolName),
     onMarked: (poolName) => rememberPoolMark(metadata, poolName),

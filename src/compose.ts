@@ -15,6 +15,11 @@ import { createHttpServer } from './http/http-server.ts';
 import type { HttpAddress } from './http/http-server.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/limits.ts';
 import { openKeyVault } from './compose-keys.ts';
+import { createAttachUris, createConnectionRegistry, listenNbd, registerNbdMetrics } from './compose-nbd.ts';
+import type { AttachUris } from './compose-nbd.ts';
+import type { ConnectionRegistry } from './service/connection-registry.ts';
+import type { NbdAddresses } from './nbd/nbd-server.ts';
+import type { Service } from './service/service.ts';
 import { openPools, startImaging, threadScratchBytes } from './compose-storage.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
@@ -24,7 +29,6 @@ import { FileLockedError, lockFile } from './runtime/file-lock.ts';
 import type { FileLock } from './runtime/file-lock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import { createClaimSweeper } from './service/claim-sweeper.ts';
-import { noConnections } from './service/connections.ts';
 import { createCounterBuffer } from './service/counter-buffer.ts';
 import type { CounterBuffer } from './service/counter-buffer.ts';
 import { createService } from './service/create-service.ts';
@@ -46,6 +50,7 @@ const CLAIM_SWEEP_MS = 1_000;
 /** A server that has started. */
 export interface RunningServer {
   readonly address: HttpAddress;
+  readonly nbd: NbdAddresses;
   /** The first user's, when this start has made it. */
   readonly firstUser: Credentials | null;
 }
@@ -71,7 +76,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.own('metadata', () => metadata.close());
   const installationId = await loadInstallationId(metadata, randomUUID);
   const keyVault = await openKeyVault(config.masterKey, metadata);
-  const counters = createCounterBuffer(metadata);
+  const connections = createConnectionRegistry(metadata, log, (driveId, delta) =>
+    counters.add(driveId, delta),
+  );
+  const counters = createCounterBuffer(metadata, () => connections.collect());
   ownCounters(lifecycle, counters, log);
 
   const memory = planMemory(config);
@@ -85,7 +93,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   lifecycle.own('pools', () => pools.stop());
   const imaging: { runner: ImagingRunner | null } = { runner: null };
-  const context = createContext(options, { metadata, keyVault, counters, pools, memory, imaging });
+  const attachUris = createAttachUris(config);
+  const parts = { metadata, keyVault, counters, pools, memory, imaging, connections, attachUris };
+  const context = createContext(options, parts);
   onPoolActive = (poolName) => finishInBackground(context, poolName);
   for (const { spec } of pools.configs) onPoolActive(spec.name);
   imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: installationId });
@@ -94,8 +104,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();
-  const address = await listen(options, context);
-  return { address, firstUser };
+  const throttle = createLoginThrottle({ now: systemClock.nowMs, sleep: systemClock.sleep });
+  const service = createService(context, throttle);
+  const nbd = await listenNbd({ config, log, lifecycle, service, throttle, connections, attachUris });
+  const metrics = new Registry();
+  registerNbdMetrics(metrics, connections);
+  const address = await listen(options, { service, metrics });
+  return { address, nbd, firstUser };
 }
 
 function lockDataDirectory(dataDirectory: string): FileLock {
@@ -168,9 +183,11 @@ function createContext(
     pools: Pools;
     memory: Memory;
     imaging: { runner: ImagingRunner | null };
+    connections: ConnectionRegistry;
+    attachUris: AttachUris;
   },
 ): ServiceContext {
-  const { metadata, keyVault, counters, pools, memory, imaging } = parts;
+  const { metadata, keyVault, counters, pools, memory, imaging, connections, attachUris } = parts;
   return {
     metadata,
     keyVault,
@@ -181,8 +198,8 @@ function createContext(
     creating: new Set(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
-    connections: noConnections(),
-    attachUris: () => ({}),
+    connections,
+    attachUris: (secret) => attachUris.of(secret),
     audit: (event) => log.info({ audit: true, ...event }, 'audit'),
     volumeKeys: createVolumeKeys(metadata, keyVault),
     wakeImaging: () => imaging.runner?.wake(),
@@ -203,13 +220,12 @@ function finishInBackground(context: ServiceContext, poolName: string): void {
 
 async function listen(
   { config, lifecycle, log }: ServerOptions,
-  context: ServiceContext,
+  { service, metrics }: { service: Service; metrics: Registry },
 ): Promise<HttpAddress> {
-  const throttle = createLoginThrottle({ now: systemClock.nowMs, sleep: systemClock.sleep });
   const server = await createHttpServer({
-    service: createService(context, throttle),
+    service,
     logger: log,
-    metrics: new Registry(),
+    metrics,
     clock: { nowMs: systemClock.monotonicMs },
     limits: { ...DEFAULT_HTTP_LIMITS, connections: config.maxConnections },
     tls: config.tls,

@@ -172,9 +172,11 @@ function contradictions(values: SettingValues): readonly string[] {
   if (values.tlsKeyFile !== null && values.tlsCertFile === null) {
     sentences.push('tls_key is set but tls_cert is not; TLS needs both.');
   }
-  if (!hasTls && !values.allowInsecureListen && !isLoopback(values.listen.host)) {
+  const listeners = { listen: values.listen, nbd_listen: values.nbdListen };
+  for (const [key, address] of Object.entries(listeners)) {
+    if (address === null || hasTls || values.allowInsecureListen || isLoopback(address.host)) continue;
     sentences.push(
-      `listen ${formatListenAddress(values.listen)} can be reached by other machines and there is no TLS: API keys and ` +
+      `${key} ${formatListenAddress(address)} can be reached by other machines and there is no TLS: API keys and ` +
         'the data of drives would cross the network readable by anyone on it. Set tls_cert and tls_key, or ' +
         'allow_insecure_listen when something in front adds TLS.',
     );

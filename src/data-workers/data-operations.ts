@@ -13,8 +13,9 @@ import type { Segment } from './arena.ts';
 import { mapBlocks } from './block-map.ts';
 import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
-import type { DataThreadSetup, OperationRequest, SentRange, WriteTask } from './protocol.ts';
+import type { DataThreadSetup, FlushWish, OperationRequest, SentRange, WriteTask } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
+import { ServedConnections } from './served-connections.ts';
 import { sha256Of } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
 import { receiveInto, sendFrom } from './socket-transfer.ts';
@@ -32,21 +33,20 @@ interface Thread {
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
   readonly devices: Map<string, Volume>;
+  readonly connections: ServedConnections;
 }
 
 /** Makes the function that does every operation of a data thread. */
 export async function createDataOperations(
   setup: DataThreadSetup,
-  loop: SocketLoop,
+  { loop, wish }: { loop: SocketLoop; wish: (wish: FlushWish) => void },
 ): Promise<(request: OperationRequest) => Promise<unknown>> {
-  const thread: Thread = {
-    setup,
-    loop,
-    baseAddress: addressOf(setup.memory.buffer),
-    pool: createFilePool({ directory: setup.pool.directory }),
-    engine: createXtsEngine({ memory: setup.memory, scratch: setup.scratch, bulk: setup.bulk }),
-    devices: new Map(),
-  };
+  const baseAddress = addressOf(setup.memory.buffer);
+  const pool = createFilePool({ directory: setup.pool.directory });
+  const { memory, scratch, bulk } = setup;
+  const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
+  const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
+  const thread: Thread = { setup, loop, baseAddress, pool, engine, devices: new Map(), connections };
   return async (request) => await perform(thread, request);
 }
 
@@ -65,6 +65,12 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
       return await open(thread, request.spec);
     case 'close':
       return await close(thread, request.driveId);
+    case 'attach':
+      return await thread.connections.attach(request);
+    case 'detach':
+      return thread.connections.detach(request.connectionId);
+    case 'flushed':
+      return thread.connections.flushed(request);
     case 'receive':
       return await receiveInto(thread.loop, request.descriptor, spansOf(thread, request.segments));
     case 'sha256':

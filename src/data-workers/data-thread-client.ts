@@ -2,7 +2,16 @@ import { Worker } from 'node:worker_threads';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { workerUrl } from '../runtime/worker-url.ts';
 import { reviveFailure } from './data-failure.ts';
-import type { DataAnswer, DataThreadSetup, Operation, OperationRequest, Operations } from './protocol.ts';
+import { INTERLEAVED } from './protocol.ts';
+import type {
+  DataAnswer,
+  DataThreadSetup,
+  FlushWish,
+  Operation,
+  OperationRequest,
+  Operations,
+  ServedConnection,
+} from './protocol.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /** The main thread's end of one data thread. */
@@ -15,6 +24,8 @@ export interface DataThreadClient {
     op: Name,
     request: Operations[Name]['request'],
   ): Promise<Operations[Name]['result']>;
+  /** Has that thread serve an NBD connection until it ends; `flush` makes its drive durable. Says why it ended. */
+  attach(connection: ServedConnection, flush: () => Promise<void>): Promise<string>;
   /** Opens the volume in that thread unless it is open there as specified; nothing to wait for when it is. */
   ensureOpen(spec: VolumeSpec): Promise<void> | undefined;
   /** Closes the volume in that thread if it is open there. */
@@ -32,7 +43,8 @@ interface Opening {
 }
 
 interface PendingCall {
-  readonly startedAtMs: number;
+  /** Null for what lasts as long as a client wants. */
+  readonly startedAtMs: number | null;
   readonly resolve: (result: never) => void;
   readonly reject: (error: Error) => void;
 }
@@ -53,7 +65,11 @@ export function startDataThread(
   let lastCallId = 0;
   let isStopping = false;
 
-  worker.on('message', (answer: DataAnswer) => settle(pending, answer));
+  const flushes = new Map<number, () => Promise<void>>();
+  worker.on('message', (message: DataAnswer | FlushWish) => {
+    if ('callId' in message) settle(pending, message);
+    else void grantFlush(message, flushes.get(message.connectionId), client);
+  });
   worker.on('error', onCrash);
   worker.on('exit', (exitCode) => {
     if (!isStopping)
@@ -65,17 +81,21 @@ export function startDataThread(
       return pending.size;
     },
     get waitingSinceMs() {
-      const [oldest] = pending.values();
-      return oldest?.startedAtMs ?? null;
+      for (const call of pending.values()) if (call.startedAtMs !== null) return call.startedAtMs;
+      return null;
     },
     call(op, request) {
       lastCallId += 1;
       const callId = lastCallId;
       return new Promise((resolve, reject) => {
-        pending.set(callId, { startedAtMs: now(), resolve, reject });
+        pending.set(callId, { startedAtMs: INTERLEAVED.has(op) ? null : now(), resolve, reject });
         worker.postMessage({ callId, request: { op, ...request } as OperationRequest });
         sockets.signal(setup.signal);
       });
+    },
+    async attach(connection, flush) {
+      flushes.set(connection.connectionId, flush);
+      return await client.call('attach', connection).finally(() => flushes.delete(connection.connectionId));
     },
     ensureOpen(spec) {
       const current = openings.get(spec.driveId);
@@ -117,6 +137,18 @@ async function openVolume(
     },
   );
   await opening.ready;
+}
+
+async function grantFlush(
+  { connectionId, flushId }: FlushWish,
+  flush: (() => Promise<void>) | undefined,
+  client: DataThreadClient,
+): Promise<void> {
+  const isDone = await (flush?.() ?? Promise.reject(new Error('No such connection.'))).then(
+    () => true,
+    () => false,
+  );
+  await client.call('flushed', { connectionId, flushId, isDone });
 }
 
 function settle(pending: Map<number, PendingCall>, answer: DataAnswer): void {

@@ -18,7 +18,7 @@ const setup = workerData as DataThreadSetup;
 const loop = createSocketLoop(setup.signal);
 /** Transfers that have not ended. */
 let transfers = 0;
-const operations = await createDataOperations(setup, loop);
+const operations = await createDataOperations(setup, { loop, wish: (wish) => port.postMessage(wish) });
 await serve(port);
 
 async function serve(calls: MessagePort): Promise<never> {

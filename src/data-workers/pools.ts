@@ -24,6 +24,10 @@ export interface Pools {
   readonly configs: readonly PoolConfig[];
   /** Throws DriveError system when the pool is not configured or inactive. */
   threadsOf(poolName: string): DataThreadGroup;
+  /** The threads of the pool that serve NBD connections. Throws like `threadsOf`. */
+  connectionThreadsOf(poolName: string): DataThreadGroup;
+  /** A word that is 1 while the pool has no room but what its reserve is for; for threads to look at. */
+  lowWordOf(poolName: string): SharedArrayBuffer;
   statusOf(poolName: string): PoolStatus;
   /** What placement decides by. */
   views(): readonly PoolView[];

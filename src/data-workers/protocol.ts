@@ -10,11 +10,37 @@ export interface DataThreadSetup {
   /** This thread's own region of the memory. */
   readonly scratch: Segment;
   /** More of it, for what is encrypted as a whole before it is written. */
-  readonly bulk: Segment;
+  readonly bulk: Segment | null;
   readonly pool: PoolSpec;
   readonly installationId: string;
+  /** What NBD connections are served with; null in a thread that serves none. */
+  readonly transmission: Segment | null;
   /** A descriptor that the main thread signals after each message. */
   readonly signal: number;
+}
+
+/** An NBD connection whose handshake is over. */
+export interface ServedConnection {
+  readonly connectionId: number;
+  readonly spec: VolumeSpec;
+  readonly descriptor: number;
+  readonly isReadOnly: boolean;
+  readonly form: 'simple' | 'structured' | 'extended';
+  /** The id of `base:allocation`; null when the client has not asked for it. */
+  readonly contextId: number | null;
+  /** What the client has sent already. */
+  readonly leftover: Uint8Array;
+  /** The drive's budget, see `RateLimit`; the connection's figures, see `StatsWriter`. */
+  readonly limit: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  /** A word that is 1 while the pool is low. */
+  readonly poolState: SharedArrayBuffer;
+}
+
+/** What a data thread asks of the main thread: to flush a drive, because many may share that. */
+export interface FlushWish {
+  readonly connectionId: number;
+  readonly flushId: number;
 }
 
 /** What became of a range that a data thread sent to a socket. */
@@ -67,6 +93,12 @@ export interface Operations {
   /** Receives from a socket into the segments; answers the bytes received, fewer when the client stops or is slow. */
   receive: { request: { descriptor: number; segments: readonly Segment[] }; result: number };
   flush: { request: { driveId: string }; result: null };
+  /** Serves an NBD connection until it ends; answers why it has. */
+  attach: { request: ServedConnection; result: string };
+  /** Ends an NBD connection: when this is answered, not one byte more changes through it. */
+  detach: { request: { connectionId: number }; result: null };
+  /** Says that a flush that was wished for has been done, or has failed. */
+  flushed: { request: { connectionId: number; flushId: number; isDone: boolean }; result: null };
   resize: { request: { driveId: string; sizeBytes: number }; result: null };
   map: { request: { driveId: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
   sha256: { request: { segments: readonly Segment[] }; result: Uint8Array };
@@ -82,7 +114,7 @@ export type OperationRequest = {
 }[Operation];
 
 /** Operations during which the thread does others too, because they wait for clients. */
-export const INTERLEAVED: ReadonlySet<Operation> = new Set(['send', 'receive']);
+export const INTERLEAVED: ReadonlySet<Operation> = new Set(['send', 'receive', 'attach']);
 
 /** From the main thread to a data thread. */
 export interface DataCall {

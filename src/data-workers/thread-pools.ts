@@ -13,6 +13,8 @@ const FIRST_LOOK_MS = 3_000;
 interface PoolState {
   readonly config: PoolConfig;
   readonly threads: DataThreadGroup;
+  readonly connectionThreads: DataThreadGroup;
+  readonly lowWord: SharedArrayBuffer;
   status: PoolStatus;
   /** Bytes let in, and bytes written, since the room was last looked at. */
   pendingBytes: number;
@@ -23,6 +25,8 @@ interface PoolState {
 export interface ThreadPoolsOptions {
   readonly configs: readonly PoolConfig[];
   readonly startThreads: (config: PoolConfig) => DataThreadGroup;
+  /** Threads that serve NBD connections, and nothing else. */
+  readonly startConnectionThreads: (config: PoolConfig) => DataThreadGroup;
   /** Whether a directory without a mark may become this pool: only while it has never been marked. */
   readonly mayMark: (poolName: string) => Promise<boolean>;
   /** Called once a pool has been found marked as ours. */
@@ -48,7 +52,7 @@ class ThreadPools implements Pools {
   constructor(options: ThreadPoolsOptions) {
     this.#options = options;
     this.#states = new Map(
-      options.configs.map((config) => [config.spec.name, initialState(config, options.startThreads(config))]),
+      options.configs.map((config) => [config.spec.name, initialState(config, options)]),
     );
     this.#timer = setInterval(() => void this.refresh(), REFRESH_MS);
     this.#timer.unref();
@@ -67,9 +71,15 @@ class ThreadPools implements Pools {
   }
 
   threadsOf(poolName: string): DataThreadGroup {
-    const state = this.#stateOf(poolName);
-    if (!state.status.isActive) throw new DriveError('system', state.status.reason, { pool: poolName });
-    return state.threads;
+    return this.#activeState(poolName).threads;
+  }
+
+  connectionThreadsOf(poolName: string): DataThreadGroup {
+    return this.#activeState(poolName).connectionThreads;
+  }
+
+  lowWordOf(poolName: string): SharedArrayBuffer {
+    return this.#stateOf(poolName).lowWord;
   }
 
   statusOf(poolName: string): PoolStatus {
@@ -106,7 +116,14 @@ class ThreadPools implements Pools {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#states.values()].map((state) => state.threads.stop()));
+    const states = [...this.#states.values()];
+    await Promise.all(states.flatMap((state) => [state.threads.stop(), state.connectionThreads.stop()]));
+  }
+
+  #activeState(poolName: string): PoolState {
+    const state = this.#stateOf(poolName);
+    if (!state.status.isActive) throw new DriveError('system', state.status.reason, { pool: poolName });
+    return state;
   }
 
   #stateOf(poolName: string): PoolState {
@@ -154,16 +171,30 @@ class ThreadPools implements Pools {
   #setStatus(state: PoolState, status: PoolStatus): void {
     const before = state.status;
     state.status = status;
+    const isLow = status.isActive && availableBytes(state) === 0;
+    Atomics.store(new Int32Array(state.lowWord), 0, isLow ? 1 : 0);
     const hasChanged = before.isActive !== status.isActive;
     const hasNewReason = !before.isActive && !status.isActive && before.reason !== status.reason;
     if (hasChanged || hasNewReason) this.#options.onChange(state.config.spec.name, status);
   }
 }
 
-function initialState(config: PoolConfig, threads: DataThreadGroup): PoolState {
+function initialState(
+  config: PoolConfig,
+  { startThreads, startConnectionThreads }: ThreadPoolsOptions,
+): PoolState {
   const reason = `Pool ${config.spec.name} has not answered yet.`;
   const status = { isActive: false, reason } as const;
-  return { config, threads, status, pendingBytes: 0, writtenBytes: 0, check: null };
+  return {
+    config,
+    threads: startThreads(config),
+    connectionThreads: startConnectionThreads(config),
+    lowWord: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+    status,
+    pendingBytes: 0,
+    writtenBytes: 0,
+    check: null,
+  };
 }
 
 function letIn(state: PoolState, sizeBytes: number): (writtenBytes: number) => void {

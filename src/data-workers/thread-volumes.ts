@@ -13,10 +13,12 @@ import type { PieceLender } from './piece-lender.ts';
 import type { Pools } from './pools.ts';
 import type { VolumeSpec } from './volume.ts';
 import type {
+  AttachedConnection,
   BodyWrite,
   IncomingBody,
   LentPiece,
   LentPieces,
+  NbdConnection,
   ReceivedBody,
   SentPart,
   SocketOutput,
@@ -52,6 +54,7 @@ class ThreadVolumes implements Volumes {
   readonly #options: ThreadVolumesOptions;
   readonly #memory: WebAssembly.Memory;
   readonly #sockets = loadSocketCalls();
+  #lastConnectionId = 0;
   readonly #flushGroups = new Map<string, FlushGroup>();
 
   constructor(options: ThreadVolumesOptions) {
@@ -141,6 +144,26 @@ class ThreadVolumes implements Volumes {
     const { writtenBytes, isDurable } = await this.#writeAdmitted(spec, write);
     if (writtenBytes > 0 && !isDurable) await this.#flush(spec);
     return writtenBytes;
+  }
+
+  attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection {
+    const { pools } = this.#options;
+    const thread = pools.connectionThreadsOf(spec.poolName).leastBusy();
+    this.#lastConnectionId += 1;
+    const connectionId = this.#lastConnectionId;
+    const poolState = pools.lowWordOf(spec.poolName);
+    const ended = answered(spec, () =>
+      this.#withOwnDescriptor(connection.descriptor, (descriptor) =>
+        thread.attach({ ...connection, connectionId, spec, descriptor, poolState }, () => this.#flush(spec)),
+      ),
+    );
+    return {
+      ended,
+      async detach() {
+        await thread.call('detach', { connectionId });
+        await ended.catch(() => undefined);
+      },
+    };
   }
 
   async map(

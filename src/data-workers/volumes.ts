@@ -32,8 +32,32 @@ export interface Volumes {
   map(spec: VolumeSpec, request: { range: Range; withHash: boolean }): Promise<readonly MappedBlock[]>;
   /** Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. */
   fillHoles(spec: VolumeSpec): Promise<number>;
+  /** Serves an NBD connection, whose handshake is over, until it ends. */
+  attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection;
   /** Closes the volume in every thread. */
   close(volume: { driveId: string; poolName: string }): Promise<void>;
+}
+
+/** An NBD connection whose handshake is over. */
+export interface NbdConnection {
+  /** Of its socket, which nobody else reads or writes until it has ended. */
+  readonly descriptor: number;
+  readonly isReadOnly: boolean;
+  readonly form: 'simple' | 'structured' | 'extended';
+  /** The id of `base:allocation`; null when the client has not asked for it. */
+  readonly contextId: number | null;
+  /** What the client has sent already. */
+  readonly leftover: Uint8Array;
+  /** The drive's budget, see `RateLimit`; the connection's figures, see `StatsWriter`. */
+  readonly limit: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+}
+
+export interface AttachedConnection {
+  /** Why it has ended. Rejects with a DriveError when the volume cannot be opened. */
+  readonly ended: Promise<string>;
+  /** Ends it: when this resolves, not one byte more changes through it. */
+  detach(): Promise<void>;
 }
 
 /** What a write consists of once its body is there. */

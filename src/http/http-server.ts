@@ -21,8 +21,8 @@ import { createHttpApp } from './http-app.ts';
 import { createHttpMetrics } from './http-metrics.ts';
 import type { HttpLimits } from './limits.ts';
 import type { HttpClock } from './request-body.ts';
-import { readTlsPair, watchTlsFiles } from './tls-files.ts';
-import type { TlsFiles, TlsPair } from './tls-files.ts';
+import { readTlsPair, watchTlsFiles } from '../runtime/tls-files.ts';
+import type { TlsFiles, TlsPair } from '../runtime/tls-files.ts';
 
 export interface HttpServerOptions {
   readonly service: Service;

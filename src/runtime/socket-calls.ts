@@ -21,6 +21,8 @@ export interface SocketCalls {
   receive(descriptor: number, into: MemorySpan): number;
   /** Bytes that the socket took, `WOULD_BLOCK` or `FAILED`. `hasMore`: the rest of the packet follows at once. */
   send(descriptor: number, from: MemorySpan, hasMore: boolean): number;
+  /** Two connected stream sockets of this machine. */
+  newPair(): readonly [number, number];
   /** A descriptor that becomes readable when somebody signals it. */
   newSignal(): number;
   signal(descriptor: number): void;
@@ -50,6 +52,8 @@ export const EPOLL_DATA_OFFSET = EPOLL_EVENT_BYTES - 8;
 const OPERATIONS = { add: 1, remove: 2, modify: 3 } as const;
 const EPOLL_CLOEXEC = 0x80000;
 const EFD_CLOEXEC_NONBLOCK = 0x80800;
+const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC_NONBLOCK = 0x80801;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_MORE = 0x8000;
@@ -78,6 +82,12 @@ export function loadSocketCalls(): SocketCalls {
       outcome(
         calls.send(descriptor, address, lengthBytes, MSG_DONTWAIT + MSG_NOSIGNAL + (hasMore ? MSG_MORE : 0)),
       ),
+    newPair() {
+      const pair = new Int32Array(2);
+      checked('socketpair', calls.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC_NONBLOCK, 0, pair));
+      const [one = -1, other = -1] = pair;
+      return [one, other];
+    },
     newSignal: () => checked('eventfd', calls.eventfd(0, EFD_CLOEXEC_NONBLOCK)),
     signal(descriptor) {
       word[0] = 1n;
@@ -106,6 +116,7 @@ function bindCalls(): Readonly<Record<string, Call>> & {
       | 'recv'
       | 'send'
       | 'eventfd'
+      | 'socketpair'
       | 'write'
       | 'read'
       | 'epollCreate'
@@ -120,6 +131,7 @@ function bindCalls(): Readonly<Record<string, Call>> & {
     shutdown: lib.func('int shutdown(int, int)'),
     recv: lib.func('int64_t recv(int, uintptr_t, size_t, int)'),
     send: lib.func('int64_t send(int, uintptr_t, size_t, int)'),
+    socketpair: lib.func('int socketpair(int, int, int, _Out_ int *)'),
     eventfd: lib.func('int eventfd(unsigned int, int)'),
     write: lib.func('int64_t write(int, void *, size_t)'),
     read: lib.func('int64_t read(int, void *, size_t)'),

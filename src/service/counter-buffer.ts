@@ -8,15 +8,22 @@ import type { MetadataStore } from '../metadata/metadata-store.ts';
  */
 export interface CounterBuffer {
   count(driveId: string, transfer: { kind: 'read' | 'write'; bytes: number }): void;
+  /** Counts what was read and written in many requests. */
+  add(driveId: string, counters: DriveCounters): void;
   /** Resolves once everything counted before the call is in the metadata. */
   flush(): Promise<void>;
 }
 
-export function createCounterBuffer(metadata: Pick<MetadataStore, 'addCounters'>): CounterBuffer {
+/** @param collect adds what others have counted by themselves; called before each flush */
+export function createCounterBuffer(
+  metadata: Pick<MetadataStore, 'addCounters'>,
+  collect: () => void = () => undefined,
+): CounterBuffer {
   let pending = new Map<string, DriveCounters>();
   let lastFlush: Promise<void> = Promise.resolve();
 
   async function flushPending(): Promise<void> {
+    collect();
     if (pending.size === 0) return;
     const deltas = pending;
     pending = new Map();
@@ -39,6 +46,7 @@ export function createCounterBuffer(metadata: Pick<MetadataStore, 'addCounters'>
   }
 
   return {
+    add,
     count(driveId, { kind, bytes }) {
       add(
         driveId,

@@ -26,6 +26,7 @@ import type {
 } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 import { setDriveLimits } from './set-drive-limits.ts';
+import { serveConnection } from './serve-connection.ts';
 import { setDrive } from './set-drive.ts';
 import { showDrive, showDrives } from './show-drive.ts';
 import { writeDrive } from './write-drive.ts';
@@ -42,6 +43,7 @@ export function createService(context: ServiceContext, throttle: LoginThrottle):
     },
     claims: claimService(context),
     attachments: {
+      serve: (attachment, transmission) => serveConnection(context, attachment, transmission),
       resolve: (secret) => resolveAttachment(context, secret),
       isCurrent: (claim) => isClaimCurrent(context, claim),
     },

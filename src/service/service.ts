@@ -4,7 +4,7 @@ import type { DriveLimitsChange } from '../core/drive-limits.ts';
 import type { Conversion } from '../core/imaging.ts';
 import type { User } from '../core/user.ts';
 import type { Range } from '../blockdev/block-device.ts';
-import type { IncomingBody, SocketInput, SocketOutput } from '../data-workers/volumes.ts';
+import type { IncomingBody, NbdConnection, SocketInput, SocketOutput } from '../data-workers/volumes.ts';
 
 export type { IncomingBody, SocketInput, SocketOutput };
 
@@ -134,7 +134,15 @@ export interface AttachmentService {
    * was replaced before that cut nothing, one that is replaced later will.
    */
   isCurrent(claim: ClaimName): Promise<boolean>;
+  /**
+   * Serves a connection under a claim until it ends, and says why it has: at once when the claim stands no more. Throws
+   * DriveError `system` when the drive cannot be opened.
+   */
+  serve(attachment: Attachment, transmission: Transmission): Promise<string>;
 }
+
+/** An NBD connection whose handshake is over. */
+export type Transmission = Omit<NbdConnection, 'isReadOnly' | 'limit' | 'stats'>;
 
 export interface Attachment {
   readonly claim: Claim;

@@ -110,6 +110,7 @@ const CLAIMS: Service['claims'] = {
 };
 
 const ATTACHMENTS: Service['attachments'] = {
+  serve: async () => 'disconnected',
   resolve: async () => null,
   isCurrent: async () => false,
 };

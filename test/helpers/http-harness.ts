@@ -7,7 +7,7 @@ import { createHttpServer } from '../../src/http/http-server.ts';
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts';
 import type { HttpLimits } from '../../src/http/limits.ts';
 import type { HttpClock } from '../../src/http/request-body.ts';
-import type { TlsFiles } from '../../src/http/tls-files.ts';
+import type { TlsFiles } from '../../src/runtime/tls-files.ts';
 import type { Service } from '../../src/service/service.ts';
 import { fakeService, KEY, OWNER } from './fake-service.ts';
 

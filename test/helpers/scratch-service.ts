@@ -112,6 +112,9 @@ function scratchConnections(): ScratchConnections {
       openByDrive.set(driveId, [...left]);
     },
     list: (driveId) => openByDrive.get(driveId) ?? [],
+    register: () => {
+      throw new Error('Nobody connects here.');
+    },
     limitsChanged: (driveId) => void connections.limitChanges.push(driveId),
   };
   return connections;
@@ -159,6 +162,8 @@ function scratchPools(pool: { readonly isActive: boolean }): Pools {
       },
     ],
     threadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
+    connectionThreadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
+    lowWordOf: () => new SharedArrayBuffer(4),
     statusOf: () => (pool.isActive ? { isActive: true, room } : { isActive: false, reason: 'It is away.' }),
     views: () => [],
     admit: () => Promise.resolve(() => undefined),
@@ -180,6 +185,8 @@ function scratchVolumes(calls: string[]): Volumes {
     resize: ({ driveId }, sizeBytes) => seen(`resize ${driveId} ${sizeBytes}`, undefined),
     read: ({ driveId }) => seen(`read ${driveId}`, { pieces: noPieces(), abandon: () => undefined }),
     readWithDigest: () => Promise.reject(new Error('Nothing here has a digest.')),
+    send: () => Promise.reject(new Error('Nothing here is sent.')),
+    attach: () => ({ ended: Promise.resolve('disconnected'), detach: () => Promise.resolve() }),
     receive: () => Promise.resolve({ segments: [], release: () => undefined }),
     write: ({ driveId }) => seen(`write ${driveId}`, 1),
     map: () => Promise.resolve([]),

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { listeningHarness } from '../../test/helpers/http-harness.ts';
 import { FIRST_PAIR, SECOND_PAIR } from '../../test/helpers/tls-pairs.ts';
 import type { HttpAddress } from './http-server.ts';
-import type { TlsFiles } from './tls-files.ts';
+import type { TlsFiles } from '../runtime/tls-files.ts';
 
 /** The common name of the certificate that the server shows to a new connection. */
 async function shownName({ host, port }: HttpAddress): Promise<unknown> {

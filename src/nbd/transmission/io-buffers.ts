@@ -1,0 +1,64 @@
+/** Memory that sockets, files and ciphers work on: as bytes, as numbers, and by its address in the process. */
+export interface IoBuffer {
+  readonly bytes: Buffer;
+  readonly numbers: DataView;
+  readonly address: number;
+  readonly lengthBytes: number;
+}
+
+/** A region of memory whose address in the process is known. */
+export interface Region {
+  readonly buffer: SharedArrayBuffer;
+  /** Where it begins in `buffer`. */
+  readonly offsetBytes: number;
+  /** The address in the process of that place. */
+  readonly address: number;
+  readonly lengthBytes: number;
+}
+
+/** What a reply, or the data of a WRITE, is put together in: two replies of 256 KiB with their headers. */
+export const IO_BUFFER_BYTES = 576 * 1024;
+/** What requests are received into, before it is known whose data follows. */
+export const INPUT_BYTES = 128 * 1024;
+const IO_BUFFERS = 24;
+/** The memory that one thread needs. */
+export const TRANSMISSION_BYTES = INPUT_BYTES + IO_BUFFERS * IO_BUFFER_BYTES;
+
+/** The memory of one thread: one input, which is empty between any two connections' turns, and buffers that are lent. */
+export class IoBuffers {
+  readonly input: IoBuffer;
+  readonly #free: IoBuffer[] = [];
+  readonly #own = new Set<IoBuffer>();
+
+  constructor(region: Region) {
+    this.input = part(region, 0, INPUT_BYTES);
+    for (let index = 0; index < IO_BUFFERS; index += 1) {
+      const buffer = part(region, INPUT_BYTES + index * IO_BUFFER_BYTES, IO_BUFFER_BYTES);
+      this.#free.push(buffer);
+      this.#own.add(buffer);
+    }
+    // The lowest go out first, so that memory that was never needed stays untouched.
+    this.#free.reverse();
+  }
+
+  /** Lends a buffer; null when all are out, which are then with clients that do not take their replies. */
+  borrow(): IoBuffer | null {
+    return this.#free.pop() ?? null;
+  }
+
+  giveBack(buffer: IoBuffer): void {
+    if (!this.#own.has(buffer)) throw new Error('This buffer was not lent from here.');
+    this.#free.push(buffer);
+  }
+}
+
+function part(region: Region, from: number, lengthBytes: number): IoBuffer {
+  if (from + lengthBytes > region.lengthBytes) throw new RangeError('The region is too small.');
+  const offsetBytes = region.offsetBytes + from;
+  return {
+    bytes: Buffer.from(region.buffer, offsetBytes, lengthBytes),
+    numbers: new DataView(region.buffer, offsetBytes, lengthBytes),
+    address: region.address + from,
+    lengthBytes,
+  };
+}

@@ -1,0 +1,91 @@
+import { FAILED, WOULD_BLOCK } from '../../runtime/socket-calls.ts';
+import type { SocketCalls } from '../../runtime/socket-calls.ts';
+import type { DeviceWork } from './device-work.ts';
+import type { IoBuffer, IoBuffers } from './io-buffers.ts';
+import type { Request } from './request.ts';
+
+/** What is received of a WRITE before it is written. */
+const CHUNK_BYTES = 512 * 1024;
+
+/** A WRITE whose data has not come completely: received into a lent buffer, and written chunk by chunk. */
+export class Payload {
+  readonly #calls: SocketCalls;
+  readonly #descriptor: number;
+  readonly #buffers: IoBuffers;
+  #pending: { request: Request; startedAtMs: number; work: DeviceWork } | null = null;
+  #buffer: IoBuffer | null = null;
+  #error = 0;
+  #offsetBytes = 0;
+  #leftBytes = 0;
+  #filledBytes = 0;
+
+  constructor(options: { loop: { calls: SocketCalls }; descriptor: number; buffers: IoBuffers }) {
+    this.#calls = options.loop.calls;
+    this.#descriptor = options.descriptor;
+    this.#buffers = options.buffers;
+  }
+
+  get isPending(): boolean {
+    return this.#pending !== null;
+  }
+
+  /** Begins with a request; with an error its data is taken and dropped. False when there is no buffer for it now. */
+  begin(
+    request: Request,
+    { error, startedAtMs, work }: { error: number; startedAtMs: number; work: DeviceWork },
+  ): boolean {
+    this.#buffer = this.#buffers.borrow();
+    if (this.#buffer === null) return false;
+    this.#pending = { request, startedAtMs, work };
+    this.#error = error;
+    this.#offsetBytes = request.offsetBytes;
+    this.#leftBytes = request.lengthBytes;
+    this.#filledBytes = 0;
+    return true;
+  }
+
+  /** Adds the part of the data that came together with the request: less than a chunk. */
+  add(data: Uint8Array): void {
+    this.#buffer?.bytes.set(data, this.#filledBytes);
+    this.#filledBytes += data.byteLength;
+  }
+
+  receive(): 'more' | 'wait' | 'lost' | 'complete' {
+    const buffer = this.#buffer;
+    if (buffer === null) throw new Error('There is no data to receive.');
+    const chunkBytes = Math.min(CHUNK_BYTES, this.#leftBytes);
+    const received = this.#calls.receive(this.#descriptor, {
+      address: buffer.address + this.#filledBytes,
+      lengthBytes: chunkBytes - this.#filledBytes,
+    });
+    if (received === WOULD_BLOCK) return 'wait';
+    if (received === 0 || received === FAILED) return 'lost';
+    this.#filledBytes += received;
+    if (this.#filledBytes < chunkBytes) return 'more';
+    this.#writeChunk(buffer.bytes.subarray(0, chunkBytes));
+    return this.#leftBytes === 0 ? 'complete' : 'more';
+  }
+
+  /** The request that is complete, and what became of it. */
+  finish(): { request: Request; error: number; startedAtMs: number } {
+    if (this.#pending === null) throw new Error('There is no request to finish.');
+    const { request, startedAtMs } = this.#pending;
+    const error = this.#error;
+    this.release();
+    return { request, error, startedAtMs };
+  }
+
+  /** Gives the buffer back, whether or not all has come. */
+  release(): void {
+    if (this.#buffer !== null) this.#buffers.giveBack(this.#buffer);
+    this.#buffer = null;
+    this.#pending = null;
+  }
+
+  #writeChunk(data: Buffer): void {
+    if (this.#error === 0) this.#error = this.#pending?.work.write(this.#offsetBytes, data) ?? 0;
+    this.#offsetBytes += data.byteLength;
+    this.#leftBytes -= data.byteLength;
+    this.#filledBytes = 0;
+  }
+}

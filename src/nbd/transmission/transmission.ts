@@ -1,0 +1,351 @@
+import type { BlockDevice } from '../../blockdev/block-device.ts';
+import { FAILED, READABLE, WOULD_BLOCK, WRITABLE } from '../../runtime/socket-calls.ts';
+import type { SocketCalls } from '../../runtime/socket-calls.ts';
+import { StatsWriter } from '../../data-workers/connection-stats.ts';
+import type { RateLimit } from '../../data-workers/rate-limit.ts';
+import { MAX_REQUEST_BYTES } from '../limits.ts';
+import { NBD_CMD, NBD_CMD_FLAG } from '../protocol-numbers.ts';
+import { DeviceWork } from './device-work.ts';
+import type { IoBuffers } from './io-buffers.ts';
+import { Output } from './output.ts';
+import { Payload } from './payload.ts';
+import { SHORT_REPLY_BYTES, writeOutcome } from './reply-format.ts';
+import type { ReplyForm } from './reply-format.ts';
+import { checkRequest, hasPayload } from './request-check.ts';
+import type { RequestRules } from './request-check.ts';
+import { Request, requestHeaderBytes } from './request.ts';
+
+/** What the loop of a thread does for a connection; the socket is watched for one thing or the other. */
+export interface TransmissionLoop {
+  readonly calls: SocketCalls;
+  modify(descriptor: number, interest: number): void;
+  setDeadline(task: Transmission, atMs: number | null): void;
+}
+
+export interface TransmissionOptions {
+  readonly descriptor: number;
+  readonly loop: TransmissionLoop;
+  readonly buffers: IoBuffers;
+  readonly device: BlockDevice;
+  readonly rules: RequestRules;
+  readonly form: ReplyForm;
+  readonly contextId: number | null;
+  readonly limit: RateLimit;
+  readonly stats: SharedArrayBuffer;
+  /** Whether only space that is taken already may be written. */
+  readonly isPoolLow: () => boolean;
+  /** Makes everything written so far durable, and calls with an error of the protocol, or 0. */
+  readonly flush: (done: (error: number) => void) => void;
+  readonly onEnd: (reason: EndReason) => void;
+}
+
+/** Why a connection ended: the client said so, left, broke the rules, or was cut by the server. */
+export type EndReason = 'disconnected' | 'client-left' | 'connection-lost' | 'bad-request' | 'cut';
+
+/** Requests that may wait for a flush at a time; a client with more is read no further. */
+const MAX_DEFERRED = 256;
+/** How long to wait before a buffer is asked for again. */
+const BUFFER_WAIT_MS = 1;
+/** Rounds of one turn, after which other connections get theirs. */
+const ROUNDS = 64;
+/** From here on the data of writes is received straight into its own buffer, not together with other requests. */
+const LARGE_WRITE_BYTES = 16 * 1024;
+
+/**
+ * One connection in the transmission phase, served by a data thread: requests are done one after the other as they come,
+ * replies are collected and sent together. Only flushes are answered out of order: they wait elsewhere.
+ */
+export class Transmission {
+  readonly #options: TransmissionOptions;
+  readonly #request = new Request();
+  readonly #headerBytes: number;
+  readonly #output: Output;
+  readonly #payload: Payload;
+  readonly #work: DeviceWork;
+  readonly #stats: StatsWriter;
+  /** Requests that were received and not looked at yet, between two turns. */
+  #saved: Buffer;
+  #deferred = 0;
+  #lateReplies: { request: Request; error: number }[] = [];
+  #expectsLargeWrite = false;
+  #interest = READABLE;
+  #isThrottled = false;
+  /** Whether the request at hand has been taken out of the budget, though there was no room for its reply yet. */
+  #isAdmitted = false;
+  #hasEnded = false;
+
+  constructor(options: TransmissionOptions, leftover: Uint8Array) {
+    this.#options = options;
+    this.#headerBytes = requestHeaderBytes(options.rules.isExtended);
+    this.#output = new Output(options.loop.calls, options.descriptor, options.buffers);
+    this.#payload = new Payload(options);
+    this.#stats = new StatsWriter(options.stats);
+    this.#work = new DeviceWork({ ...options, output: this.#output, stats: this.#stats });
+    this.#saved = Buffer.from(leftover);
+  }
+
+  /** The socket is ready for what it is watched for. Also called once at the beginning, for what had come before. */
+  onReady(): void {
+    if (this.#hasEnded) return;
+    const outcome = this.#turn();
+    if (outcome === 'ended') return;
+    this.#watch(outcome);
+  }
+
+  onDeadline(): void {
+    this.#isThrottled = false;
+    this.onReady();
+  }
+
+  /** Ends the connection; not one byte of the drive changes through it afterwards. */
+  end(reason: EndReason): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#options.loop.setDeadline(this, null);
+    this.#output.release();
+    this.#payload.release();
+    this.#options.onEnd(reason);
+  }
+
+  /** Does what can be done without waiting; says what to wait for. */
+  #turn(): 'readable' | 'writable' | 'later' | 'ended' {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      this.#addLateReplies();
+      const step = this.#isThrottled ? 'full' : this.#step();
+      if (step === 'ended') return 'ended';
+      if (step === 'go-on') continue;
+      const hadNothing = this.#output.isEmpty;
+      const sent = this.#send();
+      if (sent !== 'sent') return sent;
+      if (step === 'wait') return 'readable';
+      if (this.#isThrottled || this.#deferred >= MAX_DEFERRED) return 'later';
+      if (hadNothing) {
+        // All buffers are with clients that do not take their replies.
+        this.#options.loop.setDeadline(this, performance.now() + BUFFER_WAIT_MS);
+        return 'later';
+      }
+    }
+    this.#options.loop.setDeadline(this, performance.now());
+    const sent = this.#send();
+    return sent === 'sent' ? 'later' : sent;
+  }
+
+  /** One piece of work: of the request at hand, or the next requests. */
+  #step(): 'go-on' | 'wait' | 'full' | 'ended' {
+    if (this.#work.isBusy) return this.#continueWork();
+    if (this.#payload.isPending) return this.#receivePayload();
+    if (this.#deferred >= MAX_DEFERRED) return 'full';
+    return this.#receiveRequests();
+  }
+
+  #continueWork(): 'go-on' | 'full' | 'ended' {
+    const outcome = this.#work.continue();
+    if (outcome !== 'broken') return outcome;
+    this.end('cut');
+    return 'ended';
+  }
+
+  #send(): 'sent' | 'writable' | 'ended' {
+    switch (this.#output.send()) {
+      case 'sent':
+        return 'sent';
+      case 'blocked':
+        return 'writable';
+      case 'broken':
+        this.end('connection-lost');
+        return 'ended';
+    }
+  }
+
+  #watch(outcome: 'readable' | 'writable' | 'later'): void {
+    const interest = outcome === 'readable' ? READABLE : outcome === 'writable' ? WRITABLE : 0;
+    if (interest === this.#interest) return;
+    this.#interest = interest;
+    this.#options.loop.modify(this.#options.descriptor, interest);
+  }
+
+  #receivePayload(): 'go-on' | 'wait' | 'ended' {
+    switch (this.#payload.receive()) {
+      case 'more':
+        return 'go-on';
+      case 'wait':
+        return 'wait';
+      case 'lost':
+        this.end('client-left');
+        return 'ended';
+      case 'complete':
+        this.#finishWrite();
+        return 'go-on';
+    }
+  }
+
+  #finishWrite(): void {
+    const { request, error, startedAtMs } = this.#payload.finish();
+    this.#answerChange(request, error, startedAtMs);
+  }
+
+  #receiveRequests(): 'go-on' | 'wait' | 'full' | 'ended' {
+    const { input } = this.#options.buffers;
+    const saved = this.#saved.byteLength;
+    if (saved > 0) input.bytes.set(this.#saved);
+    let end = saved;
+    if (saved < this.#headerBytes) {
+      const wanted = this.#expectsLargeWrite ? this.#headerBytes - saved : input.lengthBytes - saved;
+      const received = this.#options.loop.calls.receive(this.#options.descriptor, {
+        address: input.address + saved,
+        lengthBytes: wanted,
+      });
+      if (received === WOULD_BLOCK) return 'wait';
+      if (received === 0 || received === FAILED) {
+        this.end(received === 0 ? 'client-left' : 'connection-lost');
+        return 'ended';
+      }
+      end += received;
+    }
+    const { at, outcome } = this.#doRequests(end);
+    if (outcome === 'ended') return 'ended';
+    this.#saved = at === end ? NO_BYTES : Buffer.from(input.bytes.subarray(at, end));
+    return outcome;
+  }
+
+  /** Does the requests that are in the input, up to `end`; says where it stopped, and why. */
+  #doRequests(end: number): { at: number; outcome: 'go-on' | 'wait' | 'full' | 'ended' } {
+    const { input } = this.#options.buffers;
+    const startedAtMs = performance.now();
+    let at = 0;
+    while (end - at >= this.#headerBytes) {
+      if (!this.#request.read(input.numbers, at, this.#options.rules.isExtended)) return this.#refuse(at);
+      const done = this.#doRequest(at + this.#headerBytes, end, startedAtMs);
+      if (done === 'ended' || done === 'full') return { at, outcome: done };
+      at = done;
+      this.#isAdmitted = false;
+      if (this.#work.isBusy || this.#payload.isPending) return { at, outcome: 'go-on' };
+    }
+    // A short read has emptied the socket, most likely: the replies are not kept waiting for another try.
+    return { at, outcome: this.#expectsLargeWrite ? 'go-on' : 'wait' };
+  }
+
+  #refuse(at: number): { at: number; outcome: 'ended' } {
+    this.end('bad-request');
+    return { at, outcome: 'ended' };
+  }
+
+  /** Does one request, whose data begins at `at`; says where the next one begins. */
+  #doRequest(at: number, end: number, startedAtMs: number): number | 'full' | 'ended' {
+    const request = this.#request;
+    const { rules, limit } = this.#options;
+    if (hasPayload(request) && request.lengthBytes > MAX_REQUEST_BYTES) {
+      this.end('bad-request');
+      return 'ended';
+    }
+    // Room for a short reply is there before anything is done.
+    if (this.#output.room(SHORT_REPLY_BYTES) === null) return 'full';
+    const error = checkRequest(request, rules);
+    if (error === 0 && !this.#isAdmitted) {
+      const waitMs = limit.take(transferBytes(request));
+      if (waitMs > 0) return this.#throttle(waitMs);
+      this.#isAdmitted = true;
+    }
+    if (hasPayload(request)) return this.#beginWrite(at, end, { error, startedAtMs });
+    this.#expectsLargeWrite = false;
+    if (error !== 0) {
+      this.#answer(request, error);
+      return at;
+    }
+    switch (request.command) {
+      case NBD_CMD.READ:
+        return this.#work.read(request, startedAtMs) ? at : 'full';
+      case NBD_CMD.BLOCK_STATUS:
+        return this.#work.blockStatus(request) ? at : 'full';
+      case NBD_CMD.FLUSH:
+        this.#deferFlush(request, startedAtMs);
+        return at;
+      case NBD_CMD.DISC:
+        this.#output.send();
+        this.end('disconnected');
+        return 'ended';
+      default:
+        this.#work.change(request, (changeError) => this.#answerChange(request, changeError, startedAtMs));
+        return at;
+    }
+  }
+
+  #throttle(waitMs: number): 'full' {
+    this.#isThrottled = true;
+    this.#options.loop.setDeadline(this, performance.now() + waitMs);
+    return 'full';
+  }
+
+  #beginWrite(
+    at: number,
+    end: number,
+    { error, startedAtMs }: { error: number; startedAtMs: number },
+  ): number | 'full' {
+    const request = this.#request;
+    const { input } = this.#options.buffers;
+    this.#expectsLargeWrite = request.lengthBytes >= LARGE_WRITE_BYTES;
+    if (end - at >= request.lengthBytes) {
+      const data = input.bytes.subarray(at, at + request.lengthBytes);
+      const outcome = error === 0 ? this.#work.write(request.offsetBytes, data) : error;
+      this.#answerChange(request, outcome, startedAtMs);
+      return at + request.lengthBytes;
+    }
+    if (!this.#payload.begin(request.copy(), { error, startedAtMs, work: this.#work })) return 'full';
+    this.#payload.add(input.bytes.subarray(at, end));
+    return end;
+  }
+
+  /** Answers a request that changes the drive: at once, or with FUA once the change is durable. */
+  #answerChange(request: Request, error: number, startedAtMs: number): void {
+    const isWrite = request.command === NBD_CMD.WRITE;
+    const bytes = isWrite && error === 0 ? request.lengthBytes : 0;
+    this.#stats.count(isWrite ? WRITE_KIND : OTHER_KIND, bytes, seconds(startedAtMs));
+    if (error === 0 && (request.flags & NBD_CMD_FLAG.FUA) !== 0) this.#deferFlush(request, startedAtMs);
+    else this.#answer(request, error);
+  }
+
+  #deferFlush(request: Request, startedAtMs: number): void {
+    const own = request.copy();
+    this.#deferred += 1;
+    this.#options.flush((error) => {
+      this.#deferred -= 1;
+      this.#stats.count(FLUSH_KIND, 0, seconds(startedAtMs));
+      if (this.#hasEnded) return;
+      this.#lateReplies.push({ request: own, error });
+      // Sent with the next turn, which this one asks for.
+      this.#options.loop.setDeadline(this, performance.now());
+    });
+  }
+
+  #addLateReplies(): void {
+    while (this.#lateReplies.length > 0 && this.#output.room(SHORT_REPLY_BYTES) !== null) {
+      const late = this.#lateReplies.shift();
+      if (late !== undefined) this.#answer(late.request, late.error);
+    }
+  }
+
+  #answer(request: Request, error: number): void {
+    const buffer = this.#output.room(SHORT_REPLY_BYTES);
+    if (buffer === null) {
+      this.#lateReplies.push({ request: request.copy(), error });
+      return;
+    }
+    const { form } = this.#options;
+    const mustBeChunk = request.command === NBD_CMD.READ || request.command === NBD_CMD.BLOCK_STATUS;
+    const reply = { form, request, error, mustBeChunk };
+    this.#output.extendTo(writeOutcome(buffer.numbers, this.#output.end, reply));
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
+const WRITE_KIND = 1;
+const FLUSH_KIND = 2;
+const OTHER_KIND = 3;
+
+function transferBytes({ command, lengthBytes }: Request): number {
+  return command === NBD_CMD.READ || command === NBD_CMD.WRITE ? lengthBytes : 0;
+}
+
+function seconds(startedAtMs: number): number {
+  return (performance.now() - startedAtMs) / 1000;
+}

@@ -1,0 +1,156 @@
+import type { DriveCounters } from '../core/drive.ts';
+import type { DriveLimits } from '../core/drive-limits.ts';
+import {
+  addStats,
+  CONNECTION_STATS_BYTES,
+  NO_STATS,
+  readStats,
+  subtractStats,
+} from '../data-workers/connection-stats.ts';
+import type { ConnectionStats } from '../data-workers/connection-stats.ts';
+import { RATE_LIMIT_BYTES, writeRateLimits } from '../data-workers/rate-limit.ts';
+import type { AttachedConnection } from '../data-workers/volumes.ts';
+import type { ConnectionOwner, Connections, OpenConnections, RegisteredConnection } from './connections.ts';
+
+export interface ConnectionRegistryOptions {
+  /** The drive's limits as the metadata has them; null when there is no such drive. */
+  readonly limitsOf: (driveId: string) => Promise<DriveLimits | null>;
+  readonly count: (driveId: string, counters: DriveCounters) => void;
+  readonly now: () => number;
+  readonly reportFailure: (error: unknown, doing: string) => void;
+}
+
+interface Entry extends ConnectionOwner {
+  readonly sinceMs: number;
+  readonly stats: SharedArrayBuffer;
+  readonly closed: PromiseWithResolvers<void>;
+  connection: AttachedConnection | null;
+  collected: ConnectionStats;
+  isCut: boolean;
+}
+
+/** The connections that this process serves: what they have done, and how they are ended. */
+export class ConnectionRegistry implements Connections {
+  readonly #options: ConnectionRegistryOptions;
+  readonly #entries = new Map<string, Set<Entry>>();
+  readonly #limits = new Map<string, SharedArrayBuffer>();
+  #total = NO_STATS;
+
+  constructor(options: ConnectionRegistryOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return [...this.#entries.values()].reduce((sum, entries) => sum + entries.size, 0);
+  }
+
+  /** What all connections have done so far, those that have ended included. */
+  total(): ConnectionStats {
+    this.collect();
+    return this.#total;
+  }
+
+  register(owner: ConnectionOwner, limits: DriveLimits): RegisteredConnection {
+    const stats = new SharedArrayBuffer(CONNECTION_STATS_BYTES);
+    const entry: Entry = {
+      ...owner,
+      stats,
+      sinceMs: this.#options.now(),
+      closed: Promise.withResolvers<void>(),
+      connection: null,
+      collected: NO_STATS,
+      isCut: false,
+    };
+    const limit = this.#limits.get(owner.driveId) ?? new SharedArrayBuffer(RATE_LIMIT_BYTES);
+    writeRateLimits(limit, limits);
+    this.#limits.set(owner.driveId, limit);
+    const entries = this.#entries.get(owner.driveId) ?? new Set();
+    this.#entries.set(owner.driveId, entries.add(entry));
+    return {
+      limit,
+      stats,
+      get isCut() {
+        return entry.isCut;
+      },
+      attached: (connection) => {
+        entry.connection = connection;
+      },
+      close: () => this.#close(entry, entries),
+    };
+  }
+
+  async cut(driveId: string, keep: readonly { serverId: string; epoch: number }[]): Promise<void> {
+    const isKept = (entry: Entry): boolean =>
+      keep.some(({ serverId, epoch }) => serverId === entry.serverId && epoch === entry.epoch);
+    const others = [...(this.#entries.get(driveId) ?? [])].filter((entry) => !isKept(entry));
+    await Promise.all(others.map((entry) => this.#end(entry)));
+  }
+
+  /** Ends every connection; for the end of the process. */
+  async cutAll(): Promise<void> {
+    await Promise.all([...this.#entries.keys()].map((driveId) => this.cut(driveId, [])));
+  }
+
+  list(driveId: string): readonly OpenConnections[] {
+    const open = new Map<string, OpenConnections>();
+    for (const { serverId, epoch, sinceMs } of this.#entries.get(driveId) ?? []) {
+      const key = `${serverId} ${epoch}`;
+      const before = open.get(key);
+      open.set(key, {
+        serverId,
+        epoch,
+        connections: (before?.connections ?? 0) + 1,
+        sinceMs: Math.min(before?.sinceMs ?? sinceMs, sinceMs),
+      });
+    }
+    return [...open.values()];
+  }
+
+  limitsChanged(driveId: string): void {
+    const memory = this.#limits.get(driveId);
+    if (memory === undefined) return;
+    this.#options.limitsOf(driveId).then(
+      (limits) => limits !== null && writeRateLimits(memory, limits),
+      (error: unknown) => this.#options.reportFailure(error, `applying new limits of drive ${driveId}`),
+    );
+  }
+
+  /** Counts what connections have read and written since the last time. */
+  collect(): void {
+    for (const entries of this.#entries.values()) for (const entry of entries) this.#collect(entry);
+  }
+
+  async #end(entry: Entry): Promise<void> {
+    entry.isCut = true;
+    try {
+      await entry.connection?.detach();
+    } catch (error) {
+      this.#options.reportFailure(error, `cutting a connection of drive ${entry.driveId}`);
+    }
+    await entry.closed.promise;
+  }
+
+  #close(entry: Entry, entries: Set<Entry>): void {
+    this.#collect(entry);
+    entries.delete(entry);
+    if (entries.size === 0 && this.#entries.get(entry.driveId) === entries) {
+      this.#entries.delete(entry.driveId);
+      this.#limits.delete(entry.driveId);
+    }
+    entry.closed.resolve();
+  }
+
+  #collect(entry: Entry): void {
+    const stats = readStats(entry.stats);
+    const since = subtractStats(stats, entry.collected);
+    if (since.read.requests === 0 && since.write.requests === 0 && since.flush.requests === 0) return;
+    entry.collected = stats;
+    this.#total = addStats(this.#total, since);
+    this.#options.count(entry.driveId, {
+      readBytes: since.read.bytes,
+      readRequests: since.read.requests,
+      writeBytes: since.write.bytes,
+      writeRequests: since.write.requests,
+    });
+  }
+}

@@ -1,0 +1,32 @@
+import { isClaimCurrent } from './resolve-attachment.ts';
+import type { Attachment, Transmission } from './service.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/**
+ * Serves a server's connection until it ends; see `AttachmentService.serve`. It is registered before the claim is looked
+ * at once more: whoever ends the claim later cuts it, and whoever ended it before is noticed here.
+ */
+export async function serveConnection(
+  context: ServiceContext,
+  { claim, drive }: Attachment,
+  transmission: Transmission,
+): Promise<string> {
+  const { driveId, serverId, epoch, access } = claim;
+  const registered = context.connections.register({ driveId, serverId, epoch }, drive.limits);
+  try {
+    if (!(await isClaimCurrent(context, claim))) return 'cut';
+    const spec = await context.volumeKeys.specOf(drive);
+    if (registered.isCut) return 'cut';
+    const { limit, stats } = registered;
+    const connection = context.volumes.attach(spec, {
+      ...transmission,
+      isReadOnly: access === 'ro',
+      limit,
+      stats,
+    });
+    registered.attached(connection);
+    return await connection.ended;
+  } finally {
+    registered.close();
+  }
+}
