@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
+import type { SocketCalls } from '../runtime/socket-calls.ts';
 import { workerUrl } from '../runtime/worker-url.ts';
 import { reviveFailure } from './data-failure.ts';
 import { INTERLEAVED } from './protocol.ts';
@@ -110,14 +111,18 @@ export function startDataThread(
     },
     async stop() {
       isStopping = true;
-      const ended = worker.terminate();
-      // It is seen only between two calls of the system.
-      sockets.signal(setup.signal);
-      await ended;
-      sockets.close(setup.signal);
+      await stopWorker(worker, sockets, setup.signal);
     },
   };
   return client;
+}
+
+async function stopWorker(worker: Worker, sockets: SocketCalls, signal: number): Promise<void> {
+  const ended = worker.terminate();
+  // It is seen only between two calls of the system.
+  sockets.signal(signal);
+  await ended;
+  sockets.close(signal);
 }
 
 async function openVolume(

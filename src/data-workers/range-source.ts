@@ -3,15 +3,13 @@ import type { SpanSource } from './socket-transfer.ts';
 
 /** What is read and sent at a time: small enough to stay in the core's cache between the two. */
 export const SEND_STEP_BYTES = 256 * 1024;
-/** The longest head that fits before the first step in the memory of one piece. */
-export const MAX_HEAD_BYTES = 16 * 1024;
 
 /** A range to be sent, and the memory to send it through. */
 export interface RangeToSend {
   readonly range: Range;
   /** What is sent before the range. */
   readonly head: Uint8Array;
-  /** At least `MAX_HEAD_BYTES` and `SEND_STEP_BYTES`; `address` is its address in the process. */
+  /** Room for the head and `SEND_STEP_BYTES`; `address` is its address in the process. */
   readonly view: Uint8Array;
   readonly address: number;
 }

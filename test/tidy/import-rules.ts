@@ -7,18 +7,21 @@ const IMPLEMENTATIONS: readonly string[] = [
   'src/blockdev/luks-volume.ts',
   'src/crypto/',
   'src/metadata/sqlite/',
+  'src/nbd/transmission/',
+  'src/nbd/protocol-numbers.ts',
 ];
 
 /** The files that put a thread of their own together, as compose.ts does for the process. */
 const THREAD_ROOTS: ReadonlySet<string> = new Set([
   'src/data-workers/data-operations.ts',
   'src/data-workers/data-thread.ts',
+  'src/data-workers/served-connections.ts',
   'src/imaging/imaging-thread.ts',
 ]);
 
 const METADATA = 'src/metadata/metadata-store.ts';
 const BLOCKDEV = ['src/blockdev/block-device.ts', 'src/blockdev/storage-pool.ts', 'src/blockdev/layers/'];
-const DATA_WORKERS = ['volume', 'volumes', 'pools', 'write-tracker'].map(
+const DATA_WORKERS = ['connection-stats', 'pools', 'rate-limit', 'volume', 'volumes', 'write-tracker'].map(
   (name) => `src/data-workers/${name}.ts`,
 );
 
@@ -36,8 +39,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/data-workers/': ['src/core/', 'src/runtime/', ...BLOCKDEV],
   'src/imaging/': ['src/core/', 'src/runtime/', METADATA, ...BLOCKDEV, 'src/data-workers/'],
   'src/service/': ['src/core/', METADATA, ...BLOCKDEV, ...DATA_WORKERS],
-  'src/http/': ['src/core/', 'src/service/service.ts'],
+  'src/http/': ['src/core/', 'src/service/service.ts', 'src/runtime/tls-files.ts'],
   'src/nbd/': ['src/core/', 'src/runtime/', 'src/service/service.ts'],
+  // Runs in data threads.
+  'src/nbd/transmission/': ['src/core/', 'src/runtime/', 'src/nbd/', ...BLOCKDEV, ...DATA_WORKERS],
   'src/cli/': ['src/core/', 'src/runtime/'],
   // The composition root, and it alone, knows everything.
   'src/compose': ['src/'],
