@@ -54,6 +54,28 @@ test('a piece that is out is not overwritten by what is read ahead', async () =>
   expect(first.value.bytes[0]).toBe(1);
 });
 
+test('a consumer that holds every piece of the window waits for the next one, and does not miss it', async () => {
+  const range = { offsetBytes: 0, lengthBytes: 4 * PIECE_BYTES };
+  const { pieces, abandon } = await readPieces({
+    range,
+    loan: loanOf(2),
+    memory: arena.memory,
+    readPiece: readNumber,
+  });
+  const iterator = pieces[Symbol.asyncIterator]();
+  const held = [await iterator.next(), await iterator.next()];
+  const third = iterator.next();
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  held[0]?.value?.release();
+  const { done, value } = await third;
+  expect([done, value?.bytes[0]]).toEqual([false, 3]);
+  const fourth = iterator.next();
+  abandon();
+  expect(await fourth).toEqual({ done: true, value: undefined });
+});
+
 test('an error of the first piece is thrown before anything is handed out, and the loan goes back', async () => {
   const loan = loanOf(2);
   const readPiece = async (): Promise<void> => await Promise.reject(new Error('EIO'));

@@ -40,6 +40,8 @@ class PieceReader implements AsyncIterator<LentPiece> {
   #slotsInUse = 0;
   #isStopped = false;
   #isGivenBack = false;
+  /** Settled when the next read has begun, or none will. */
+  #change = Promise.withResolvers<void>();
 
   constructor(options: { range: Range; loan: Loan; memory: WebAssembly.Memory; readPiece: ReadPiece }) {
     this.#options = options;
@@ -57,6 +59,12 @@ class PieceReader implements AsyncIterator<LentPiece> {
   }
 
   async next(): Promise<IteratorResult<LentPiece>> {
+    const { range } = this.#options;
+    const endBytes = range.offsetBytes + range.lengthBytes;
+    // A consumer may hold all the memory there is: the next read then begins when it gives some of it back.
+    while (this.#reads.length === 0 && this.#nextOffsetBytes < endBytes && !this.#isStopped) {
+      await this.#change.promise;
+    }
     const read = this.#reads[0];
     if (read === undefined || this.#isStopped) return { done: true, value: undefined };
     const segment = await read.catch((error: unknown) => {
@@ -86,6 +94,7 @@ class PieceReader implements AsyncIterator<LentPiece> {
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#changed();
     const unread = this.#reads.splice(0);
     for (const read of unread) {
       const settled = (): void => {
@@ -109,6 +118,12 @@ class PieceReader implements AsyncIterator<LentPiece> {
     // A failed read is seen by whoever asks for its piece; nobody may ask any more.
     read.catch(() => undefined);
     this.#reads.push(read);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers<void>();
   }
 
   #finishIfIdle(): void {
