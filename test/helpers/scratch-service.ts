@@ -165,6 +165,7 @@ function scratchPools(pool: { readonly isActive: boolean }): Pools {
     connectionThreadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
     lowWordOf: () => new SharedArrayBuffer(4),
     statusOf: () => (pool.isActive ? { isActive: true, room } : { isActive: false, reason: 'It is away.' }),
+    queueDepth: () => 0,
     views: () => [],
     admit: () => Promise.resolve(() => undefined),
     admitWrite: () => Promise.resolve({ isPoolLow: false, done: () => undefined }),
