@@ -39,12 +39,15 @@ async function held(
 function write(drive: Drive): Promise<void> {
   const request: DriveWrite = {
     offsetBytes: 0,
-    bodyBytes: 1,
     encoding: 'identity',
     sha256: null,
-    body: (async function* () {
-      yield Buffer.of(1);
-    })(),
+    body: {
+      lengthBytes: 1,
+      chunks: async function* () {
+        yield Buffer.of(1);
+      },
+      takeSocket: () => null,
+    },
   };
   return scratch.service.driveData.write(owner, drive.driveId, request);
 }
@@ -105,7 +108,7 @@ describe('while a server holds a drive', () => {
     async (access) => {
       const drive = await held('exclusive', { access });
       await expect(write(drive)).rejects.toMatchObject(NAMES_HOLDER);
-      const range = { offsetBytes: 0, lengthBytes: 1, withDigest: false };
+      const range = { offsetBytes: 0, lengthBytes: 1, withDigest: false, socket: null };
       await scratch.service.driveData.read(owner, drive.driveId, range);
       expect(scratch.volumeCalls).toEqual([`read ${drive.driveId}`]);
     },
