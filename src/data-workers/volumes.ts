@@ -23,7 +23,9 @@ export interface Volumes {
    * Reads the range and has a data thread send it straight to a socket, as far as the client takes it without being
    * waited for. Nothing is sent when the range cannot be read at all.
    */
-  send(volume: VolumeSpec, range: Range, socket: SocketOutput): Promise<SentPart>;
+  send(volume: VolumeSpec, range: Range, socket: SocketOutput): Sending;
+  /** Begins to read for a client that is slow: as `read`, but what it is waited for with is memory of its own. */
+  readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece>;
   /** Takes in a whole body of the volume's drive, up to 64 MiB, as it comes. */
   receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody>;
   /** Writes a received body as a whole or not at all, durably; answers the bytes written. */
@@ -46,9 +48,20 @@ export interface BodyWrite {
 
 /** A socket that nobody else writes to until the call has ended. */
 export interface SocketOutput {
-  readonly descriptor: number;
+  /**
+   * Its descriptor; null when it cannot be written to past its owner any more. To be duplicated at once: when the
+   * client hangs up, the number becomes another client's.
+   */
+  descriptor(): number | null;
   /** What is sent before the bytes of the drive; at most 16 KiB. */
   readonly head: Uint8Array;
+}
+
+/** A range on its way to a socket. */
+export interface Sending {
+  readonly done: Promise<SentPart>;
+  /** Has nothing sent, now or later; false when it is too late for that. */
+  takeBack(): boolean;
 }
 
 /** What a socket took of a range. */
@@ -56,8 +69,10 @@ export interface SentPart {
   readonly isHeadSent: boolean;
   /** Of the range, without the head. */
   readonly sentBytes: number;
-  /** Why nothing more can be sent: the connection is broken, or the drive could not be read on. */
-  readonly failure: Error | null;
+  /** Whether the connection is broken: nothing more can be sent. */
+  readonly isCut: boolean;
+  /** Why the drive could not be read on; null when it was. */
+  readonly failure: unknown;
 }
 
 /** A body as it comes from a client. */

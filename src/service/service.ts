@@ -169,7 +169,7 @@ export interface DriveRead {
   readonly sha256: Uint8Array | null;
   /** Bytes of the drive that were sent, behind the head; null when not even the head was. */
   readonly sentBytes: number | null;
-  /** What is still to be sent. It throws when that cannot be read. */
+  /** What is still to be sent; nothing when the client is gone. It throws when that cannot be read. */
   readonly pieces: AsyncIterable<Piece>;
 }
 

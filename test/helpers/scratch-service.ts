@@ -180,6 +180,10 @@ function scratchVolumes(calls: string[]): Volumes {
     resize: ({ driveId }, sizeBytes) => seen(`resize ${driveId} ${sizeBytes}`, undefined),
     read: ({ driveId }) => seen(`read ${driveId}`, { pieces: noPieces(), abandon: () => undefined }),
     readWithDigest: () => Promise.reject(new Error('Nothing here has a digest.')),
+    send: () => {
+      throw new Error('Nothing here is sent by threads.');
+    },
+    readSlowly: () => noPieces(),
     receive: () => Promise.resolve({ segments: [], release: () => undefined }),
     write: ({ driveId }) => seen(`write ${driveId}`, 1),
     map: () => Promise.resolve([]),
