@@ -162,9 +162,10 @@ class ThreadVolumes implements Volumes {
     return await this.#onVolume(spec, (thread) => thread.call('map', { driveId, range, withHash }));
   }
 
-  async fillHoles(spec: VolumeSpec): Promise<number> {
+  async fillHoles(spec: VolumeSpec, signal: AbortSignal): Promise<number> {
     let writtenBytes = 0;
     for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
+      signal.throwIfAborted();
       const lengthBytes = Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes);
       writtenBytes += await this.#fillStep(spec, { offsetBytes, lengthBytes });
     }

@@ -32,8 +32,11 @@ export interface Volumes {
   write(spec: VolumeSpec, request: BodyWrite): Promise<number>;
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
   map(spec: VolumeSpec, request: { range: Range; withHash: boolean }): Promise<readonly MappedBlock[]>;
-  /** Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. */
-  fillHoles(spec: VolumeSpec): Promise<number>;
+  /**
+   * Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. Rejects with the signal's
+   * reason once it is aborted; what has been filled by then stays.
+   */
+  fillHoles(spec: VolumeSpec, signal: AbortSignal): Promise<number>;
   /** Closes the volume in every thread. */
   close(volume: { driveId: string; poolName: string }): Promise<void>;
 }
