@@ -15,10 +15,13 @@ import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
 import type { DataThreadSetup, FlushWish, OperationRequest, SentRange, WriteTask } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
+import { sendTurn } from './send-turn.ts';
+import type { SendTurn } from './send-turn.ts';
 import { ServedConnections } from './served-connections.ts';
 import { sha256Of } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
 import { receiveInto, sendFrom } from './socket-transfer.ts';
+import type { SpanSource } from './socket-transfer.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /** From here on a write is flushed by the thread that does it. */
@@ -128,8 +131,19 @@ async function send(
 ): Promise<SentRange> {
   const view = viewOf(thread.setup.memory, request.through);
   const source = rangeSource(device, { ...request, view, address: addressIn(thread, request.through) });
-  const { error, ...sent } = await sendFrom(thread.loop, request.descriptor, source);
+  const turn = sendTurn(thread.setup.memory, request.turn);
+  const { error, ...sent } = await sendFrom(thread.loop, request.descriptor, inTurn(source, turn));
   return { ...sent, failure: error === null ? null : describeFailure(error) };
+}
+
+/** The first span is there before the turn is taken, so that what takes long is over by then. */
+function inTurn(source: SpanSource, turn: SendTurn): SpanSource {
+  let hasTurn = false;
+  return () => {
+    const span = source();
+    hasTurn ||= turn.take();
+    return hasTurn ? span : null;
+  };
 }
 
 function spansOf(thread: Thread, segments: readonly Segment[]): MemorySpan[] {

@@ -87,7 +87,15 @@ export interface Operations {
   };
   /** Sends the head and then the range to a socket, by way of `through`; ends early when the client is slow. */
   send: {
-    request: { driveId: string; range: Range; descriptor: number; head: Uint8Array; through: Segment };
+    request: {
+      driveId: string;
+      range: Range;
+      descriptor: number;
+      head: Uint8Array;
+      through: Segment;
+      /** A word of a `SendTurn`, which is taken before the first byte is sent. */
+      turn: Segment;
+    };
     result: SentRange;
   };
   /** Receives from a socket into the segments; answers the bytes received, fewer when the client stops or is slow. */

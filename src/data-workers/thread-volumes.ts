@@ -20,16 +20,18 @@ import type {
   LentPieces,
   NbdConnection,
   ReceivedBody,
-  SentPart,
+  Sending,
   SocketOutput,
   Volumes,
 } from './volumes.ts';
-import { reviveFailure } from './data-failure.ts';
-import type { MappedBlock, Operations, SentRange } from './protocol.ts';
+import type { MappedBlock, Operations } from './protocol.ts';
+import { sendRange } from './range-sender.ts';
 import { poolFailure } from './pool-failure.ts';
 
 /** What one call of `fillHoles` may occupy a data thread with. */
 const FILL_STEP_BYTES = 16 * MIB;
+/** What a slow client's read holds of ordinary memory while it waits. */
+const SLOW_READ_BYTES = 64 * 1024;
 
 /** Where a volume is. */
 interface StoredVolume {
@@ -111,20 +113,29 @@ class ThreadVolumes implements Volumes {
     }
   }
 
-  async send(spec: VolumeSpec, range: Range, { descriptor, head }: SocketOutput): Promise<SentPart> {
-    return await this.#withOwnDescriptor(descriptor, async (own) => {
-      const loan = await this.#options.readLender.borrow(1);
-      try {
-        const [through] = loan.segments;
-        if (through === undefined) throw new Error('A loan of one piece has no segment.');
-        const request = { driveId: spec.driveId, range, descriptor: own, head, through };
-        const sent = await this.#onVolume(spec, (thread) => thread.call('send', request));
+  send(spec: VolumeSpec, range: Range, socket: SocketOutput): Sending {
+    const parts = {
+      memory: this.#memory,
+      lender: this.#options.readLender,
+      sockets: this.#sockets,
+      sendInThread: (request: Omit<Operations['send']['request'], 'driveId'>) =>
+        this.#onVolume(spec, (thread) => thread.call('send', { driveId: spec.driveId, ...request })),
+    };
+    const { done, takeBack } = sendRange(parts, range, socket);
+    return { done: answered(spec, () => done), takeBack };
+  }
 
-        return sentPart(sent, head.byteLength, spec);
-      } finally {
-        loan.release();
+  async *readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece> {
+    const end = range.offsetBytes + range.lengthBytes;
+    for (let { offsetBytes } = range; offsetBytes < end; offsetBytes += SLOW_READ_BYTES) {
+      const lengthBytes = Math.min(SLOW_READ_BYTES, end - offsetBytes);
+      const { pieces } = await this.read(spec, { offsetBytes, lengthBytes });
+      for await (const piece of pieces) {
+        const bytes = Buffer.from(piece.bytes);
+        piece.release();
+        yield { bytes, release: () => undefined };
       }
-    });
+    }
   }
 
   async receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody> {
@@ -174,9 +185,10 @@ class ThreadVolumes implements Volumes {
     return await this.#onVolume(spec, (thread) => thread.call('map', { driveId, range, withHash }));
   }
 
-  async fillHoles(spec: VolumeSpec): Promise<number> {
+  async fillHoles(spec: VolumeSpec, signal: AbortSignal): Promise<number> {
     let writtenBytes = 0;
     for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
+      signal.throwIfAborted();
       const lengthBytes = Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes);
       writtenBytes += await this.#fillStep(spec, { offsetBytes, lengthBytes });
     }
@@ -260,20 +272,6 @@ class ThreadVolumes implements Volumes {
       done(writtenBytes);
     }
   }
-}
-
-/** @throws what kept the drive from being read at all */
-function sentPart(sent: SentRange, headBytes: number, volume: StoredVolume): SentPart {
-  const error = sent.failure === null ? null : poolFailure(reviveFailure(sent.failure), volume);
-  const isHeadSent = sent.sentBytes >= headBytes;
-  if (sent.sentBytes === 0 && error !== null) throw error;
-  const isCut = sent.isBroken || (sent.sentBytes > 0 && !isHeadSent);
-  const failure = isCut ? new Error('The connection has been cut.') : error;
-  return {
-    isHeadSent,
-    sentBytes: Math.max(0, sent.sentBytes - headBytes),
-    failure: failure instanceof Error ? failure : null,
-  };
 }
 
 /** Translates what the operating system says of a pool into an error of the domain. */

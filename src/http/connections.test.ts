@@ -14,6 +14,9 @@ describe('what is no request', () => {
     ['a length that is no number', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n'],
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['no Host', `GET /drives/list HTTP/1.1\r\nAuthorization: ${basicAuth()}\r\n\r\n`],
+    ['two Hosts', head('GET /drives/list', { host: 'other' })],
+    ['the same Host twice, to a command for anyone', 'GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n'],
+    ['two Hosts in HTTP/1.0', 'GET /healthz HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n'],
     ['headers of more than 16 KiB', `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(17_000)}\r\n\r\n`],
     ['a path of more than 16 KiB', `GET /${'x'.repeat(17_000)} HTTP/1.1\r\nHost: x\r\n\r\n`],
   ])('%s is 400 usage, and the server goes on', async (_what, text) => {

@@ -186,7 +186,10 @@ function scratchVolumes(calls: string[]): Volumes {
     resize: ({ driveId }, sizeBytes) => seen(`resize ${driveId} ${sizeBytes}`, undefined),
     read: ({ driveId }) => seen(`read ${driveId}`, { pieces: noPieces(), abandon: () => undefined }),
     readWithDigest: () => Promise.reject(new Error('Nothing here has a digest.')),
-    send: () => Promise.reject(new Error('Nothing here is sent.')),
+    send: () => {
+      throw new Error('Nothing here is sent by threads.');
+    },
+    readSlowly: () => noPieces(),
     attach: () => ({ ended: Promise.resolve('disconnected'), detach: () => Promise.resolve() }),
     receive: () => Promise.resolve({ segments: [], release: () => undefined }),
     write: ({ driveId }) => seen(`write ${driveId}`, 1),

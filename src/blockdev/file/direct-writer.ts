@@ -37,7 +37,7 @@ export class DirectWriter {
   }
 
   #descriptor(): number | null {
-    this.#directFd ??= openDirect(this.#fd);
+    if (this.#directFd === undefined) this.#directFd = openDirect(this.#fd);
     return this.#directFd;
   }
 
