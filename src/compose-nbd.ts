@@ -11,6 +11,9 @@ import { ConnectionRegistry } from './service/connection-registry.ts';
 import type { LoginThrottle } from './service/login-throttle.ts';
 import type { Service } from './service/service.ts';
 
+/** How long connections may take to be cut when the server stops. */
+const CUT_TIMEOUT_MS = 5_000;
+
 /** What servers connect to; known once the listeners are there. */
 export interface AttachUris {
   of(secret: string): { readonly tcp?: string; readonly unix?: string };
@@ -72,7 +75,8 @@ export async function listenNbd(options: {
   });
   lifecycle.own('nbd', async () => {
     const closed = server.close();
-    await connections.cutAll();
+    // A pool that hangs must not keep the process from ending.
+    await Promise.race([connections.cutAll(), systemClock.sleep(CUT_TIMEOUT_MS)]);
     await closed;
   });
   const addresses = await server.listen();

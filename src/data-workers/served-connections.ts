@@ -47,7 +47,7 @@ export class ServedConnections {
   async attach(connection: ServedConnection): Promise<EndReason> {
     const { pool, engine, loop } = this.#parts;
     const access = connection.isReadOnly ? 'read-only' : 'read-write';
-    const device = await openVolume(pool, connection.spec, { engine, access });
+    const device = await openVolume(pool, connection.spec, { engine, access, mayGrowElsewhere: true });
     const { promise, resolve } = Promise.withResolvers<EndReason>();
     try {
       const transmission = this.#transmission(connection, { device, onEnd: resolve });
