@@ -56,7 +56,7 @@ function work(
   return { name, rw, blockSize: block, connections: 1, ...rest };
 }
 
-/** A drive over NBD on a Unix socket, against nbdkit and qemu-nbd on the very file that holds it, in the page cache. */
+/** A drive over NBD on a Unix socket, against nbdkit and qemu-nbd on the very file that holds it, in memory. */
 export const nbd: Benchmark = {
   name: 'nbd',
   async run(context) {
@@ -69,7 +69,7 @@ export const nbd: Benchmark = {
 async function measure(context: BenchContext, cipher: 'none' | 'aes-xts-plain'): Promise<readonly Row[]> {
   const directory = join(context.memoryDirectory, cipher);
   const socket = join(context.diskDirectory, `${cipher}.sock`);
-  await using server = await startDrivebay(join(context.diskDirectory, cipher), [
+  await using server = await startDrivebay(directory, [
     '--nbd-socket',
     socket,
     '--log-level',
