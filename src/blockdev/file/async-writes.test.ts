@@ -27,7 +27,9 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 function pieces(count: number): Buffer[] {
-  const memory = new SharedArrayBuffer(count * PIECE_BYTES);
+  // The memory of WebAssembly begins on a page.
+  const pages = (count * PIECE_BYTES) / 65_536;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer;
   return Array.from({ length: count }, (_, index) =>
     Buffer.from(memory, index * PIECE_BYTES, PIECE_BYTES).fill(index + 1),
   );
