@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { DetachedBody } from './detached-body.ts';
@@ -34,6 +35,7 @@ export class DirectConnection extends Duplex {
   /** What has come and may not pass yet. */
   #held: Buffer = NO_BYTES;
   #isReleasing = false;
+  #isAnswering = false;
   #hasEnded = false;
   #isSilent = false;
 
@@ -66,6 +68,18 @@ export class DirectConnection extends Duplex {
   get idleDescriptor(): number | null {
     const isIdle = this.writableLength === 0 && this.#socket.writableLength === 0;
     return isIdle ? this.#descriptor : null;
+  }
+
+  /**
+   * Keeps the next request back until this answer is through: of requests that are not all safe, one must be done
+   * before the next is begun (RFC 9112, 9.3.2), or of two writes the first one could win.
+   */
+  waitFor(res: ServerResponse): void {
+    this.#isAnswering = true;
+    res.once('close', () => {
+      this.#isAnswering = false;
+      this.#releaseSoon();
+    });
   }
 
   /** Hands over the body of the write whose head has just passed, when it has stayed behind. */
@@ -241,6 +255,7 @@ export class DirectConnection extends Duplex {
     if (this.#isReleasing) return true;
     switch (this.#position.kind) {
       case 'head':
+        if (this.#isAnswering) return true;
         // Whose body has stayed behind is asked while its head passes, so no other head may be waiting before it.
         return this.readableFlowing !== true || this.readableLength > 0;
       case 'detached':

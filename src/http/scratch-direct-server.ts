@@ -30,6 +30,7 @@ export async function startDirectServer(takeBody: TakeBody): Promise<DirectServe
   // As the real one: a client that sends no more may still want its answer.
   const server = Object.assign(createServer({ requireHostHeader: false }), { httpAllowHalfOpen: true });
   const handle = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    if (req.socket instanceof DirectConnection) req.socket.waitFor(res);
     const detached = req.socket instanceof DirectConnection ? req.socket.takeBody() : null;
     const body =
       detached === null
