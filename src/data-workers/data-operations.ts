@@ -15,7 +15,9 @@ import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
 import type { DataThreadSetup, OperationRequest, SentRange, WriteTask } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
-import { sha256Of } from './sha256.ts';
+import { loadPairHashing } from '../runtime/sha256-pair.ts';
+import type { PairHashing } from '../runtime/sha256-pair.ts';
+import { sha256OfEach } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
 import { receiveInto, sendFrom } from './socket-transfer.ts';
 import type { VolumeSpec } from './volume.ts';
@@ -31,6 +33,7 @@ interface Thread {
   readonly baseAddress: number;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
+  readonly hashing: PairHashing;
   readonly devices: Map<string, Volume>;
 }
 
@@ -45,6 +48,7 @@ export async function createDataOperations(
     baseAddress: addressOf(setup.memory.buffer),
     pool: createFilePool({ directory: setup.pool.directory }),
     engine: createXtsEngine({ memory: setup.memory, scratch: setup.scratch, bulk: setup.bulk }),
+    hashing: loadPairHashing(),
     devices: new Map(),
   };
   return async (request) => await perform(thread, request);
@@ -68,7 +72,10 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'receive':
       return await receiveInto(thread.loop, request.descriptor, spansOf(thread, request.segments));
     case 'sha256':
-      return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
+      return sha256OfEach(
+        request.bodies.map((segments) => segments.map((segment) => viewOf(setup.memory, segment))),
+        thread.hashing,
+      );
     default:
       return await performOnDevice(thread, request);
   }
