@@ -3,6 +3,7 @@ import type { Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { CliError, fileError, systemCode, usageError } from '../cli-error.ts';
 import type { NextDataBytes } from '../cli-io.ts';
+import { EarlyFlush } from './early-flush.ts';
 import { blockDeviceBytes, HoleFinder, readFully } from './file-source.ts';
 
 export const PART_SUFFIX = '.drivebay-part';
@@ -101,11 +102,13 @@ class HandleTarget implements SeekableTarget {
   readonly isFresh: boolean;
   readonly #parts: HandleTargetParts;
   readonly #holes: HoleFinder | null;
+  readonly #flush: EarlyFlush;
 
   constructor(parts: HandleTargetParts) {
     this.isFresh = parts.isFresh;
     this.#parts = parts;
     const { handle, nextDataBytes } = parts;
+    this.#flush = new EarlyFlush(() => handle.datasync());
     this.#holes = nextDataBytes === undefined ? null : new HoleFinder(handle.fd, nextDataBytes);
   }
 
@@ -125,13 +128,17 @@ class HandleTarget implements SeekableTarget {
       const writing = this.#parts.handle.write(bytes, writtenBytes, rest, offsetBytes + writtenBytes);
       writtenBytes += (await this.#named(writing)).bytesWritten;
     }
+    this.#flush.wrote(bytes.length);
   }
 
-  finish(): Promise<void> {
-    return this.#named(this.#parts.finish());
+  async finish(): Promise<void> {
+    await this.#named(this.#flush.settle());
+    await this.#named(this.#parts.finish());
   }
 
   async close(): Promise<void> {
+    // A failure has been told by `finish`, or does not matter because there is none.
+    await this.#flush.settle().catch(() => undefined);
     await this.#parts.handle.close();
   }
 
