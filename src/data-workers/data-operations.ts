@@ -15,10 +15,12 @@ import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
 import type { DataThreadSetup, FlushWish, OperationRequest, SentRange, WriteTask } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
+import { loadPairHashing } from '../runtime/sha256-pair.ts';
+import type { PairHashing } from '../runtime/sha256-pair.ts';
 import { sendTurn } from './send-turn.ts';
 import type { SendTurn } from './send-turn.ts';
 import { ServedConnections } from './served-connections.ts';
-import { sha256Of } from './sha256.ts';
+import { sha256OfEach } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
 import { receiveInto, sendFrom } from './socket-transfer.ts';
 import type { SpanSource } from './socket-transfer.ts';
@@ -35,6 +37,7 @@ interface Thread {
   readonly baseAddress: number;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
+  readonly hashing: PairHashing;
   readonly devices: Map<string, Volume>;
   readonly connections: ServedConnections;
 }
@@ -49,7 +52,8 @@ export async function createDataOperations(
   const { memory, scratch, bulk } = setup;
   const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
-  const thread: Thread = { setup, loop, baseAddress, pool, engine, devices: new Map(), connections };
+  const hashing = loadPairHashing();
+  const thread: Thread = { setup, loop, baseAddress, pool, engine, hashing, devices: new Map(), connections };
   return async (request) => await perform(thread, request);
 }
 
@@ -77,7 +81,10 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'receive':
       return await receiveInto(thread.loop, request.descriptor, spansOf(thread, request.segments));
     case 'sha256':
-      return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
+      return sha256OfEach(
+        request.bodies.map((segments) => segments.map((segment) => viewOf(setup.memory, segment))),
+        thread.hashing,
+      );
     default:
       return await performOnDevice(thread, request);
   }

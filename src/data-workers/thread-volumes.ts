@@ -3,7 +3,9 @@ import { MIB } from '../core/sizes.ts';
 import type { Arena, Segment } from './arena.ts';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
+import { BodyDigests, PAIRED_BYTES } from './body-digests.ts';
 import { receiveBody } from './body-receiver.ts';
+import { checkDigest } from './body-write.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
 import type { DataThreadGroup } from './data-thread-group.ts';
 import { createFlushGroup } from './flush-group.ts';
@@ -58,6 +60,9 @@ class ThreadVolumes implements Volumes {
   readonly #sockets = loadSocketCalls();
   #lastConnectionId = 0;
   readonly #flushGroups = new Map<string, FlushGroup>();
+  readonly #digests = new Map<string, BodyDigests>();
+  /** To be called when a body that was announced is hashed. */
+  readonly #announcements = new WeakMap<ReceivedBody, () => void>();
 
   constructor(options: ThreadVolumesOptions) {
     this.#options = options;
@@ -98,13 +103,14 @@ class ThreadVolumes implements Volumes {
     try {
       const placements = placed(range, loan.segments);
       const segments = placements.map(({ segment }) => segment);
-      const sha256 = await this.#onVolume(spec, async (thread) => {
+      const endAnnouncement = this.#digestsOf(spec).announce(range.lengthBytes);
+      await this.#onVolume(spec, async (thread) => {
         const reads = placements.map(({ offsetBytes, segment }) =>
           thread.call('read', { driveId: spec.driveId, offsetBytes, into: segment }),
         );
         await allSettledThenThrow(reads);
-        return await thread.call('sha256', { segments });
-      });
+      }).finally(endAnnouncement);
+      const sha256 = await this.#digestsOf(spec).sha256(segments);
       const views = segments.map((segment) => viewOf(this.#memory, segment));
       return { sha256, ...lendTogether(views, () => loan.release()) };
     } catch (error) {
@@ -141,7 +147,7 @@ class ThreadVolumes implements Volumes {
   async receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody> {
     const memory = { lender: this.#options.bodyLender, memory: this.#memory };
     const threads = this.#options.pools.threadsOf(volume.poolName);
-    return await receiveBody(body, {
+    const receiving = receiveBody(body, {
       ...memory,
       receiveFrom: async (descriptor, segments) =>
         await this.#withOwnDescriptor(
@@ -149,6 +155,7 @@ class ThreadVolumes implements Volumes {
           async (own) => await threads.leastBusy().call('receive', { descriptor: own, segments }),
         ),
     });
+    return await this.#announced(receiving, this.#digestsOf(volume).announce(body.lengthBytes));
   }
 
   async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {
@@ -205,6 +212,38 @@ class ThreadVolumes implements Volumes {
     return this.#options.pools.threadsOf(poolName);
   }
 
+  /** The announcement ends when the body is hashed or given back, whichever is first. */
+  async #announced(receiving: Promise<ReceivedBody>, end: () => void): Promise<ReceivedBody> {
+    try {
+      const received = await receiving;
+      const body = {
+        segments: received.segments,
+        release() {
+          end();
+          received.release();
+        },
+      };
+      this.#announcements.set(body, end);
+      return body;
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  /** Each pool's own, so that nobody waits for a thread of a pool whose disk has stalled. */
+  #digestsOf({ poolName }: { poolName: string }): BodyDigests {
+    let digests = this.#digests.get(poolName);
+    if (digests === undefined) {
+      digests = new BodyDigests(async (bodies) => {
+        const thread = this.#options.pools.threadsOf(poolName).leastBusy();
+        return await thread.call('sha256', { bodies });
+      });
+      this.#digests.set(poolName, digests);
+    }
+    return digests;
+  }
+
   /** Works with a second descriptor of the socket: the first one may be closed, and its number used anew, meanwhile. */
   async #withOwnDescriptor<Result>(
     descriptor: number,
@@ -251,7 +290,11 @@ class ThreadVolumes implements Volumes {
     const { isPoolLow, done } = await this.#options.pools.admitWrite(spec.poolName, bodyBytes);
     let writtenBytes = 0;
     try {
-      const task = { offsetBytes, segments: body.segments, encoding, sha256, isPoolLow };
+      const isCompared = sha256 !== null && bodyBytes >= PAIRED_BYTES;
+      this.#announcements.get(body)?.();
+      if (isCompared) checkDigest(await this.#digestsOf(spec).sha256(body.segments), sha256);
+      const { segments } = body;
+      const task = { offsetBytes, segments, encoding, sha256: isCompared ? null : sha256, isPoolLow };
       const { driveId } = spec;
       const written = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, task }));
       ({ writtenBytes } = written);
