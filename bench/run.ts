@@ -8,7 +8,7 @@ import { httpRead } from './http-read.ts';
 import { httpWrite } from './http-write.ts';
 import { imaging, sparseImaging } from './imaging.ts';
 import { listing } from './listing.ts';
-import { nbd } from './nbd.ts';
+import { nbd, nbdEncrypted } from './nbd.ts';
 import type { Benchmark, Row } from './lib/measure.ts';
 import { formatTable } from './lib/table.ts';
 
@@ -19,6 +19,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   httpRead,
   httpWrite,
   nbd,
+  nbdEncrypted,
   imaging,
   sparseImaging,
   listing,

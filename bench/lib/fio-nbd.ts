@@ -10,7 +10,7 @@ export interface FioWork {
   readonly connections: number;
 }
 
-const SECONDS = 2;
+const SECONDS = 1;
 
 /** Runs fio's nbd engine; returns requests a second for 4 KiB blocks, and MiB a second for others. */
 export async function runFioNbd(
