@@ -15,6 +15,7 @@ import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
 import type { DataThreadSetup, FlushWish, OperationRequest, SentRange, WriteTask } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
+import { OpenVolumes } from './open-volumes.ts';
 import { ServedConnections } from './served-connections.ts';
 import { sha256Of } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
@@ -32,7 +33,7 @@ interface Thread {
   readonly baseAddress: number;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
-  readonly devices: Map<string, Volume>;
+  readonly volumes: OpenVolumes;
   readonly connections: ServedConnections;
 }
 
@@ -46,7 +47,7 @@ export async function createDataOperations(
   const { memory, scratch, bulk } = setup;
   const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
-  const thread: Thread = { setup, loop, baseAddress, pool, engine, devices: new Map(), connections };
+  const thread: Thread = { setup, loop, baseAddress, pool, engine, volumes: new OpenVolumes(), connections };
   return async (request) => await perform(thread, request);
 }
 
@@ -64,7 +65,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'open':
       return await open(thread, request.spec);
     case 'close':
-      return await close(thread, request.driveId);
+      return await thread.volumes.close(request.driveId);
     case 'attach':
       return await thread.connections.attach(request);
     case 'detach':
@@ -76,7 +77,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'sha256':
       return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
     default:
-      return await performOnDevice(thread, request);
+      return await thread.volumes.use(request.driveId, (device) => performOnDevice(thread, device, request));
   }
 }
 
@@ -86,9 +87,7 @@ type DeviceRequest = Extract<
   { op: 'read' | 'write' | 'send' | 'flush' | 'resize' | 'map' | 'fillHoles' }
 >;
 
-async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<unknown> {
-  const device = thread.devices.get(request.driveId);
-  if (device === undefined) throw new Error(`Drive ${request.driveId} is not open in this thread.`);
+async function performOnDevice(thread: Thread, device: Volume, request: DeviceRequest): Promise<unknown> {
   const { memory } = thread.setup;
   switch (request.op) {
     case 'read':
@@ -164,13 +163,6 @@ async function create(
 }
 
 async function open(thread: Thread, spec: VolumeSpec): Promise<void> {
-  await close(thread, spec.driveId);
   const device = await openVolume(thread.pool, spec, { engine: thread.engine, access: 'read-write' });
-  thread.devices.set(spec.driveId, device);
-}
-
-async function close(thread: Thread, driveId: string): Promise<void> {
-  const device = thread.devices.get(driveId);
-  thread.devices.delete(driveId);
-  await device?.close();
+  await thread.volumes.put(spec.driveId, device);
 }
