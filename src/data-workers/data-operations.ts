@@ -17,6 +17,7 @@ import type { DataThreadSetup, FlushWish, OperationRequest, SentRange, WriteTask
 import { rangeSource } from './range-source.ts';
 import { loadPairHashing } from '../runtime/sha256-pair.ts';
 import type { PairHashing } from '../runtime/sha256-pair.ts';
+import { OpenVolumes } from './open-volumes.ts';
 import { sendTurn } from './send-turn.ts';
 import type { SendTurn } from './send-turn.ts';
 import { ServedConnections } from './served-connections.ts';
@@ -38,7 +39,7 @@ interface Thread {
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
   readonly hashing: PairHashing;
-  readonly devices: Map<string, Volume>;
+  readonly volumes: OpenVolumes;
   readonly connections: ServedConnections;
 }
 
@@ -53,7 +54,8 @@ export async function createDataOperations(
   const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
   const hashing = loadPairHashing();
-  const thread: Thread = { setup, loop, baseAddress, pool, engine, hashing, devices: new Map(), connections };
+  const volumes = new OpenVolumes();
+  const thread: Thread = { setup, loop, baseAddress, pool, engine, hashing, volumes, connections };
   return async (request) => await perform(thread, request);
 }
 
@@ -71,7 +73,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'open':
       return await open(thread, request.spec);
     case 'close':
-      return await close(thread, request.driveId);
+      return await thread.volumes.close(request.driveId);
     case 'attach':
       return await thread.connections.attach(request);
     case 'detach':
@@ -86,7 +88,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
         thread.hashing,
       );
     default:
-      return await performOnDevice(thread, request);
+      return await thread.volumes.use(request.driveId, (device) => performOnDevice(thread, device, request));
   }
 }
 
@@ -96,9 +98,7 @@ type DeviceRequest = Extract<
   { op: 'read' | 'write' | 'send' | 'flush' | 'resize' | 'map' | 'fillHoles' }
 >;
 
-async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<unknown> {
-  const device = thread.devices.get(request.driveId);
-  if (device === undefined) throw new Error(`Drive ${request.driveId} is not open in this thread.`);
+async function performOnDevice(thread: Thread, device: Volume, request: DeviceRequest): Promise<unknown> {
   const { memory } = thread.setup;
   switch (request.op) {
     case 'read':
@@ -185,13 +185,6 @@ async function create(
 }
 
 async function open(thread: Thread, spec: VolumeSpec): Promise<void> {
-  await close(thread, spec.driveId);
   const device = await openVolume(thread.pool, spec, { engine: thread.engine, access: 'read-write' });
-  thread.devices.set(spec.driveId, device);
-}
-
-async function close(thread: Thread, driveId: string): Promise<void> {
-  const device = thread.devices.get(driveId);
-  thread.devices.delete(driveId);
-  await device?.close();
+  await thread.volumes.put(spec.driveId, device);
 }

@@ -29,6 +29,8 @@ export interface DataThreadClient {
   attach(connection: ServedConnection, flush: () => Promise<void>): Promise<string>;
   /** Opens the volume in that thread unless it is open there as specified; nothing to wait for when it is. */
   ensureOpen(spec: VolumeSpec): Promise<void> | undefined;
+  /** The same for what does not depend on the drive's size, which may be another by now. */
+  ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined;
   /** Closes the volume in that thread if it is open there. */
   closeVolume(driveId: string): Promise<void>;
   stop(): Promise<void>;
@@ -105,6 +107,10 @@ export function startDataThread(
       const [oldest] = openings.keys();
       if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
       return ready;
+    },
+    ensureOpenAnySize(spec) {
+      const current = openings.get(spec.driveId);
+      return current === undefined ? client.ensureOpen(spec) : current.ready;
     },
     async closeVolume(driveId) {
       if (openings.delete(driveId)) await client.call('close', { driveId });

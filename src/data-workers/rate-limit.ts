@@ -18,13 +18,26 @@ export interface RateLimits {
   readonly burstBytes: number | null;
 }
 
-/** Puts limits into the memory that `takeBudget` reads. */
+/**
+ * Puts limits into the memory that `RateLimit` reads. Where a limit has changed its budget is full again: what was spent
+ * under another rate says nothing under this one.
+ */
 export function writeRateLimits(memory: SharedArrayBuffer, limits: RateLimits): void {
+  writeLimit(memory, REQUESTS, { rate: limits.iops, burst: limits.iopsBurst });
+  writeLimit(memory, BYTES, { rate: limits.bytesPerSecond, burst: limits.burstBytes });
+}
+
+function writeLimit(
+  memory: SharedArrayBuffer,
+  kind: typeof REQUESTS | typeof BYTES,
+  limit: { rate: number | null; burst: number | null },
+): void {
   const numbers = new Float64Array(memory, 0, 4);
-  numbers[REQUESTS.rate] = limits.iops ?? 0;
-  numbers[REQUESTS.aheadUs] = aheadUs(limits.iops, limits.iopsBurst);
-  numbers[BYTES.rate] = limits.bytesPerSecond ?? 0;
-  numbers[BYTES.aheadUs] = aheadUs(limits.bytesPerSecond, limits.burstBytes);
+  const [rate, ahead] = [limit.rate ?? 0, aheadUs(limit.rate, limit.burst)];
+  if (numbers[kind.rate] === rate && numbers[kind.aheadUs] === ahead) return;
+  numbers[kind.rate] = rate;
+  numbers[kind.aheadUs] = ahead;
+  Atomics.store(new BigInt64Array(memory), kind.spent, 0n);
 }
 
 function aheadUs(rate: number | null, burst: number | null): number {

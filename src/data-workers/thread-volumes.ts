@@ -277,7 +277,11 @@ class ThreadVolumes implements Volumes {
     let group = this.#flushGroups.get(driveId);
     if (group === undefined) {
       group = createFlushGroup(async () => {
-        await this.#onVolume(spec, (thread) => thread.call('flush', { driveId }));
+        const thread = this.#groupOf(spec).leastBusy();
+        await answered(spec, async () => {
+          await thread.ensureOpenAnySize(spec);
+          await thread.call('flush', { driveId });
+        });
       });
       this.#flushGroups.set(driveId, group);
     }
