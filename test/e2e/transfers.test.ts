@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seededRandom } from '../fault/seeded-random.ts';
@@ -135,10 +137,13 @@ test('a server that is told to stop while bodies come and go finishes them', asy
 });
 
 /** Clients that come, ask and hang up at any moment, until told to stop. */
-async function hangUpAtRandom(random: SeededRandom, drive: string, isOver: () => boolean): Promise<number> {
+async function hangUpAtRandom(
+  port: number,
+  { random, drive, isOver }: { random: SeededRandom; drive: string; isOver: () => boolean },
+): Promise<number> {
   let rounds = 0;
   while (!isOver()) {
-    const client = await pipelineClient(server.port);
+    const client = await pipelineClient(port);
     const size = random.pick([512, 65_536, MIB, 4 * MIB]);
     const isRead = random.below(2) === 0;
     const bytes = isRead
@@ -147,7 +152,7 @@ async function hangUpAtRandom(random: SeededRandom, drive: string, isOver: () =>
     client.socket.write(
       bytes.subarray(0, random.below(2) === 0 ? bytes.byteLength : random.below(bytes.byteLength)),
     );
-    if (random.below(3) > 0) await sleep(random.below(4));
+    await sleep(random.below(6));
     if (random.below(2) === 0) client.socket.resetAndDestroy();
     else client.socket.destroy();
     rounds += 1;
@@ -156,16 +161,19 @@ async function hangUpAtRandom(random: SeededRandom, drive: string, isOver: () =>
 }
 
 test(`no client gets or gives a byte of another's, however connections come and go (seed ${SEED})`, async () => {
-  const [mine, others] = await Promise.all([server.create('size 4M'), server.create('size 4M')]);
+  // In memory: what is asked here has nothing to do with disks, and thousands of flushes would take minutes.
+  const scratch = await mkdtemp('/dev/shm/drivebay-transfers-');
+  await using busy = await startServer({ dataDirectory: join(scratch, 'data') });
+  const [mine, others] = await Promise.all([busy.create('size 4M'), busy.create('size 4M')]);
   const random = seededRandom(SEED);
   const model = Buffer.alloc(4 * MIB);
   let isOver = false;
-  const crowd = Array.from({ length: 6 }, (_, index) =>
-    hangUpAtRandom(seededRandom(SEED + index), others, () => isOver),
+  const crowd = Array.from({ length: 3 }, (_, index) =>
+    hangUpAtRandom(busy.port, { random: seededRandom(SEED + index), drive: others, isOver: () => isOver }),
   );
   try {
-    for (let round = 0; round < 2000; round += 1) {
-      using client = await pipelineClient(server.port);
+    for (let round = 0; round < 1000; round += 1) {
+      using client = await pipelineClient(busy.port);
       const size = random.pick([512, 4096, 65_536, 300_000]);
       const offset = random.below(model.byteLength - size);
       const data = random.bytes(size);
@@ -179,7 +187,9 @@ test(`no client gets or gives a byte of another's, however connections come and 
     isOver = true;
   }
   const rounds = await Promise.all(crowd);
-  expect(rounds.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(500);
-  expect((await server.read(mine, 0, 4 * MIB)).equals(model)).toBe(true);
-  expect(server.output()).not.toMatch(/"level":(50|60)/);
+  expect(rounds.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(1000);
+  expect((await busy.read(mine, 0, 4 * MIB)).equals(model)).toBe(true);
+  expect(busy.output()).not.toMatch(/"level":"(error|fatal)"/);
+  await busy.stop();
+  await rm(scratch, { recursive: true });
 });
