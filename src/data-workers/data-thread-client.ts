@@ -64,7 +64,7 @@ export function startDataThread(
   const setup: DataThreadSetup = { ...options, signal: sockets.newSignal() };
   const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
   const pending = new Map<number, PendingCall>();
-  const openings = new Map<string, Opening>();
+  const openings = new VolumeOpenings((op, request) => client.call(op, request));
   let lastCallId = 0;
   let isStopping = false;
 
@@ -100,21 +100,9 @@ export function startDataThread(
       flushes.set(connection.connectionId, flush);
       return await client.call('attach', connection).finally(() => flushes.delete(connection.connectionId));
     },
-    ensureOpen(spec) {
-      const current = openings.get(spec.driveId);
-      if (current?.sizeBytes === spec.sizeBytes) return current.ready;
-      const ready = openVolume(openings, spec, client);
-      const [oldest] = openings.keys();
-      if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
-      return ready;
-    },
-    ensureOpenAnySize(spec) {
-      const current = openings.get(spec.driveId);
-      return current === undefined ? client.ensureOpen(spec) : current.ready;
-    },
-    async closeVolume(driveId) {
-      if (openings.delete(driveId)) await client.call('close', { driveId });
-    },
+    ensureOpen: (spec) => openings.ensureOpen(spec),
+    ensureOpenAnySize: (spec) => openings.ensureOpenAnySize(spec),
+    closeVolume: (driveId) => openings.close(driveId),
     async stop() {
       isStopping = true;
       await stopWorker(worker, sockets, setup.signal);
@@ -131,23 +119,47 @@ async function stopWorker(worker: Worker, sockets: SocketCalls, signal: number):
   sockets.close(signal);
 }
 
-async function openVolume(
-  openings: Map<string, Opening>,
-  spec: VolumeSpec,
-  client: DataThreadClient,
-): Promise<void> {
-  const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
-  openings.set(spec.driveId, opening);
-  opening.ready = client.call('open', { spec }).then(
-    () => {
-      opening.ready = undefined;
-    },
-    (error: unknown) => {
-      if (openings.get(spec.driveId) === opening) openings.delete(spec.driveId);
-      throw error;
-    },
-  );
-  await opening.ready;
+/** Which volumes are open in a thread, as its main thread's end knows it. */
+class VolumeOpenings {
+  readonly #call: DataThreadClient['call'];
+  readonly #openings = new Map<string, Opening>();
+
+  constructor(call: DataThreadClient['call']) {
+    this.#call = call;
+  }
+
+  ensureOpen(spec: VolumeSpec): Promise<void> | undefined {
+    const current = this.#openings.get(spec.driveId);
+    if (current?.sizeBytes === spec.sizeBytes) return current.ready;
+    const ready = this.#open(spec);
+    const [oldest] = this.#openings.keys();
+    if (this.#openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void this.close(oldest);
+    return ready;
+  }
+
+  ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined {
+    const current = this.#openings.get(spec.driveId);
+    return current === undefined ? this.ensureOpen(spec) : current.ready;
+  }
+
+  async close(driveId: string): Promise<void> {
+    if (this.#openings.delete(driveId)) await this.#call('close', { driveId });
+  }
+
+  async #open(spec: VolumeSpec): Promise<void> {
+    const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
+    this.#openings.set(spec.driveId, opening);
+    opening.ready = this.#call('open', { spec }).then(
+      () => {
+        opening.ready = undefined;
+      },
+      (error: unknown) => {
+        if (this.#openings.get(spec.driveId) === opening) this.#openings.delete(spec.driveId);
+        throw error;
+      },
+    );
+    await opening.ready;
+  }
 }
 
 async function grantFlush(
