@@ -2,20 +2,23 @@
 # Makes sure that the tools are there that tests, demo or bench compare Drivebay with: installs missing Debian packages
 # when it may, and otherwise prints the command that does.
 #
-# usage: install-tools.sh test|demo|bench
+# usage: install-tools.sh test|guest|demo|bench
 set -euo pipefail
 
 # A command and the Debian package that brings it.
 demo_tools='qemu-img:qemu-utils mkfs.ext4:e2fsprogs e2fsck:e2fsprogs'
 test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin"
+# What boots a guest from a drive; its kernel is taken out of Debian's package by the test, and not installed.
+guest_tools='qemu-system-x86_64:qemu-system-x86 cpio:cpio'
 bench_tools="$test_tools nginx:nginx-light fio:fio nbdkit:nbdkit"
 
 case "${1:-}" in
   demo) tools=$demo_tools ;;
   test) tools=$test_tools ;;
+  guest) tools=$guest_tools ;;
   bench) tools=$bench_tools ;;
   *)
-    echo "usage: $0 test|demo|bench" >&2
+    echo "usage: $0 test|guest|demo|bench" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,135 @@
+import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { damageIn, openGuestDisk } from '../guest/guest-disk.ts';
+import { guestProblem, makeGuestFiles } from '../guest/guest-files.ts';
+import type { GuestFiles } from '../guest/guest-files.ts';
+import { bootGuest } from '../guest/running-guest.ts';
+import type { RunningGuest } from '../guest/running-guest.ts';
+import { ADMIN_AUTH, scratchDirectory, startServer } from '../helpers/server-process.ts';
+import type { ServerProcess } from '../helpers/server-process.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const IO_ERROR = /I\/O error|blk_update_request|EXT4-fs (error|warning)|Remounting filesystem/;
+/** How long the server stays away, at least. */
+const AWAY_MS = 500;
+const RESTARTS = ['SIGTERM', 'SIGKILL', 'SIGTERM', 'SIGKILL', 'SIGTERM'] as const;
+
+const problem = await guestProblem();
+if (problem !== null)
+  process.stderr.write(`No guest is booted, because it cannot be made here: ${problem}\n`);
+
+let scratch: string;
+let files: GuestFiles;
+
+beforeAll(async () => {
+  scratch = await scratchDirectory();
+  if (problem === null) files = await makeGuestFiles(scratch);
+});
+
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+async function drivebay(server: ServerProcess, ...args: string[]): Promise<string> {
+  const env = {
+    PATH: process.env['PATH'],
+    DRIVEBAY_URL: `http://127.0.0.1:${server.port}`,
+    DRIVEBAY_AUTH: ADMIN_AUTH,
+  };
+  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args], { env });
+  return stdout.trim();
+}
+
+/** A drive with the guest's root on it, and its running guest. */
+async function bootFromDrive(
+  server: ServerProcess,
+  via: string,
+): Promise<{ drive: string; guest: RunningGuest }> {
+  const drive = await drivebay(server, 'upload', files.rootImage, '--create', '--name', 'root');
+  expect((await server.info(drive))['encryption:cipher']).toBe('aes-xts-plain');
+  const lines = await drivebay(server, 'attach', drive, '--via', via, '--qemu');
+  return { drive, guest: bootGuest(files, lines) };
+}
+
+/** That what the guest was told is safe is in the drive, in a file system that is whole. */
+async function expectKept(
+  server: ServerProcess,
+  { drive, guest }: { drive: string; guest: RunningGuest },
+): Promise<void> {
+  const bytes = await server.read(drive, 0, Number((await server.info(drive))['size']));
+  const disk = await openGuestDisk(bytes, join(scratch, drive));
+  expect(disk.damage).toEqual([]);
+  const lost = [...guest.synced()].filter(([name, sum]) => disk.files.get(name) !== sum);
+  expect(lost).toEqual([]);
+}
+
+function errorsOn(guest: RunningGuest): readonly string[] {
+  return guest
+    .console()
+    .split('\n')
+    .filter((line) => IO_ERROR.test(line));
+}
+
+describe('a guest', () => {
+  beforeEach(({ skip }) => {
+    if (problem !== null) skip(`it cannot be made here: ${problem}`);
+  });
+
+  test('boots from a drive, is killed while it writes, and all that it synced is there', async () => {
+    await using server = await startServer({ args: ['--nbd-socket', join(scratch, 'killed.sock')] });
+    const booted = await bootFromDrive(server, 'unix');
+    await using guest = booted.guest;
+    await guest.untilSynced(25);
+    await guest.kill();
+    expect(errorsOn(guest)).toEqual([]);
+    await expectKept(server, booted);
+  });
+
+  test.each(['tcp', 'unix'])(
+    'goes on over %s while the server is stopped and started five times, without an I/O error',
+    async (via) => {
+      const dataDirectory = join(scratch, `data-${via}`);
+      const socketPath = join(scratch, `restarted-${via}.sock`);
+      const args = ['--nbd-socket', socketPath, '--nbd-listen', '127.0.0.1:0'];
+      let server = await startServer({ dataDirectory, args });
+      args[3] = `127.0.0.1:${nbdPort(server)}`;
+      try {
+        const booted = await bootFromDrive(server, via);
+        await using guest = booted.guest;
+        await guest.untilSynced(5);
+        for (const signal of RESTARTS) {
+          expect(await server.stop(signal)).toBe(signal === 'SIGTERM' ? 0 : null);
+          await sleep(AWAY_MS);
+          server = await startServer({ dataDirectory, args });
+          await guest.untilSynced(5);
+        }
+        await guest.kill();
+        expect(errorsOn(guest)).toEqual([]);
+        expect(await server.json(`/drives/${booted.drive}/claims`)).toMatchObject([{ epoch: '1' }]);
+        await expectKept(server, booted);
+      } finally {
+        await server.stop();
+      }
+    },
+  );
+});
+
+test('a file system that lost something, and an I/O error of a guest, would be seen', () => {
+  const report = ['e2fsck 1.47.0 (5-Feb-2023)', 'root.img: recovering journal', 'Pass 1: Checking inodes'];
+  expect(damageIn(report.join('\n'))).toEqual([]);
+  const damage = "Entry '7' in /data (13) has deleted/unused inode 20.  Clear? yes";
+  expect(damageIn([...report, damage].join('\n'))).toEqual([damage]);
+  const line = '[    9.1] I/O error, dev vda, sector 2048 op 0x1:(WRITE) flags 0x800 phys_seg 1 prio class 2';
+  expect(line).toMatch(IO_ERROR);
+});
+
+function nbdPort(server: ServerProcess): string {
+  const line = server
+    .output()
+    .split('\n')
+    .find((each) => each.includes('NBD listens on TCP'));
+  return String((JSON.parse(line ?? '{}') as Record<string, unknown>)['port']);
+}
