@@ -266,7 +266,7 @@ export class Transmission {
       return 'ended';
     }
     // Room for a short reply is there before anything is done.
-    if (this.#output.room(SHORT_REPLY_BYTES) === null) return 'full';
+    if (this.#output.room(SHORT_REPLY_BYTES) === null || this.#deferred >= MAX_DEFERRED) return 'full';
     const error = checkRequest(request, rules);
     if (error === 0 && !this.#isAdmitted && request.command !== NBD_CMD.DISC) {
       const waitMs = limit.take(transferBytes(request));
