@@ -7,8 +7,8 @@ set -euo pipefail
 
 # A command and the Debian package that brings it.
 demo_tools='qemu-img:qemu-utils mkfs.ext4:e2fsprogs e2fsck:e2fsprogs'
-test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin"
-bench_tools="$test_tools nginx:nginx-light fio:fio"
+test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin fio:fio"
+bench_tools="$test_tools nginx:nginx-light"
 
 case "${1:-}" in
   demo) tools=$demo_tools ;;
