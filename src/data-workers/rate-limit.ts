@@ -1,7 +1,7 @@
 /**
  * A drive's I/O limits, in memory that all threads share, so that all connections of the drive draw on one budget. Each
  * limit is a rate with a burst (the generic cell rate algorithm): a word holds the time until which the budget is
- * spent, in microseconds, and whoever takes from it moves that time on.
+ * spent, in nanoseconds, and whoever takes from it moves that time on.
  */
 export const RATE_LIMIT_BYTES = 48;
 
@@ -9,6 +9,7 @@ export const RATE_LIMIT_BYTES = 48;
 const REQUESTS = { rate: 0, aheadUs: 1, spent: 4 } as const;
 const BYTES = { rate: 2, aheadUs: 3, spent: 5 } as const;
 const US_PER_SECOND = 1e6;
+const NS_PER_US = 1000;
 
 /** Rates a second and what may come at once; null is no limit. */
 export interface RateLimits {
@@ -76,7 +77,7 @@ export class RateLimit {
     const rate = this.#limits[kind.rate] ?? 0;
     if (rate === 0) return 0;
     const costUs = (amount / rate) * US_PER_SECOND;
-    const spentUs = Math.max(nowUs, Number(Atomics.load(this.#times, kind.spent)));
+    const spentUs = Math.max(nowUs, Number(Atomics.load(this.#times, kind.spent)) / NS_PER_US);
     const latestUs = nowUs + Math.max(this.#limits[kind.aheadUs] ?? 0, costUs);
     return Math.max(0, spentUs + costUs - latestUs);
   }
@@ -84,11 +85,12 @@ export class RateLimit {
   #spend(kind: typeof REQUESTS | typeof BYTES, nowUs: number, amount: number): void {
     const rate = this.#limits[kind.rate] ?? 0;
     if (rate === 0) return;
-    const costUs = BigInt(Math.round((amount / rate) * US_PER_SECOND));
+    const cost = BigInt(Math.round((amount / rate) * US_PER_SECOND * NS_PER_US));
+    const now = BigInt(Math.round(nowUs * NS_PER_US));
     for (;;) {
       const before = Atomics.load(this.#times, kind.spent);
-      const base = before > BigInt(Math.round(nowUs)) ? before : BigInt(Math.round(nowUs));
-      if (Atomics.compareExchange(this.#times, kind.spent, before, base + costUs) === before) return;
+      const base = before > now ? before : now;
+      if (Atomics.compareExchange(this.#times, kind.spent, before, base + cost) === before) return;
     }
   }
 }
