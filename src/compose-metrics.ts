@@ -1,6 +1,7 @@
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { IO_KINDS, LATENCY_BOUNDS } from './data-workers/connection-stats.ts';
+import type { IoKind, KindStats } from './data-workers/connection-stats.ts';
 import type { Pools } from './data-workers/pools.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import type { ConnectionRegistry } from './service/connection-registry.ts';
@@ -102,32 +103,33 @@ function registerConnections(registry: Registry, connections: ConnectionRegistry
   registerLatencies(registry, connections);
 }
 
-/** A histogram whose counts were made elsewhere: its series are written one by one. */
+/** A histogram whose counts were made elsewhere. Each of its series is asked by itself, before the others or after. */
 function registerLatencies(registry: Registry, connections: ConnectionRegistry): void {
-  const registers = [registry];
-  const name = 'drivebay_nbd_request_seconds';
-  const help = 'Time from a request over NBD to its reply.';
-  const series = (suffix: string, labelNames: readonly string[]): Gauge =>
-    new Gauge({ name: `${name}_${suffix}`, help, labelNames: [...labelNames], registers });
-  const count: Gauge = new Gauge({
-    name: `${name}_count`,
-    help,
-    labelNames: ['operation'],
-    registers,
-    collect() {
-      const total = connections.total();
-      for (const kind of IO_KINDS) {
-        const { histogram, seconds, requests } = total[kind];
-        let below = 0;
-        for (const [index, bound] of LATENCY_BOUNDS.entries()) {
-          below += histogram[index] ?? 0;
-          buckets.set({ operation: kind, le: index === LATENCY_BOUNDS.length - 1 ? '+Inf' : bound }, below);
-        }
-        sum.set({ operation: kind }, seconds);
-        count.set({ operation: kind }, requests);
-      }
-    },
-  });
-  const buckets = series('bucket', ['operation', 'le']);
-  const sum = series('sum', ['operation']);
+  const series = (
+    suffix: string,
+    labelNames: readonly string[],
+    set: (gauge: Gauge, operation: IoKind, stats: KindStats) => void,
+  ): void => {
+    const gauge: Gauge = new Gauge({
+      name: `drivebay_nbd_request_seconds_${suffix}`,
+      help: 'Time from a request over NBD to its reply.',
+      labelNames: [...labelNames],
+      registers: [registry],
+      collect() {
+        const total = connections.total();
+        for (const kind of IO_KINDS) set(gauge, kind, total[kind]);
+      },
+    });
+  };
+  series('bucket', ['operation', 'le'], setBuckets);
+  series('sum', ['operation'], (gauge, operation, { seconds }) => gauge.set({ operation }, seconds));
+  series('count', ['operation'], (gauge, operation, { requests }) => gauge.set({ operation }, requests));
+}
+
+function setBuckets(gauge: Gauge, operation: IoKind, { histogram }: KindStats): void {
+  let below = 0;
+  for (const [index, bound] of LATENCY_BOUNDS.entries()) {
+    below += histogram[index] ?? 0;
+    gauge.set({ operation, le: index === LATENCY_BOUNDS.length - 1 ? '+Inf' : bound }, below);
+  }
 }

@@ -11,6 +11,9 @@ const BYTES = { rate: 2, aheadUs: 3, spent: 5 } as const;
 const US_PER_SECOND = 1e6;
 const NS_PER_US = 1000;
 
+/** A thread wakes late by some milliseconds; a burst that is shorter than that would cost part of the rate. */
+const MIN_AHEAD_US = 20_000;
+
 /** Rates a second and what may come at once; null is no limit. */
 export interface RateLimits {
   readonly iops: number | null;
@@ -42,7 +45,8 @@ function writeLimit(
 }
 
 function aheadUs(rate: number | null, burst: number | null): number {
-  return rate === null ? 0 : ((burst ?? rate) / rate) * US_PER_SECOND;
+  if (rate === null) return 0;
+  return Math.max(MIN_AHEAD_US, ((burst ?? rate) / rate) * US_PER_SECOND);
 }
 
 /** The budget of one drive, as a thread uses it. */

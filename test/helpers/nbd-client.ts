@@ -39,7 +39,7 @@ export async function connectNbd(uri: string): Promise<NbdClient> {
   });
   const gone = closed.then(() => Promise.reject(new NbdGone('The handshake was cut.')));
   gone.catch(() => undefined);
-  await Promise.race([once(socket, 'connect'), gone]);
+  await Promise.race([once(socket, 'connect').catch(() => gone), gone]);
   const hello = Buffer.concat([uint32(3), option('GO', infoData(exportName))]);
   const rest = await shakeHands(socket, hello, gone);
   return transmit(socket, rest, closed);
@@ -64,7 +64,8 @@ async function shakeHands(socket: Socket, hello: Buffer, gone: Promise<never>): 
       at += REPLY_BYTES + bytes.readUInt32BE(at + 16);
       if (type === REP_ACK) return bytes.subarray(at);
     }
-    const [piece] = (await Promise.race([once(socket, 'data'), gone])) as [Buffer];
+    const data = once(socket, 'data').catch(() => gone);
+    const [piece] = (await Promise.race([data, gone])) as [Buffer];
     bytes = Buffer.concat([bytes, piece]);
   }
 }
