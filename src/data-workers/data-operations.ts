@@ -33,7 +33,7 @@ interface Thread {
   readonly baseAddress: number;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
-  readonly volumes: OpenVolumes;
+  readonly volumes: OpenVolumes<Volume>;
   readonly connections: ServedConnections;
 }
 
@@ -47,7 +47,15 @@ export async function createDataOperations(
   const { memory, scratch, bulk } = setup;
   const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
-  const thread: Thread = { setup, loop, baseAddress, pool, engine, volumes: new OpenVolumes(), connections };
+  const thread: Thread = {
+    setup,
+    loop,
+    baseAddress,
+    pool,
+    engine,
+    volumes: new OpenVolumes<Volume>(),
+    connections,
+  };
   return async (request) => await perform(thread, request);
 }
 

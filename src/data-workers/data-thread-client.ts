@@ -62,21 +62,17 @@ export function startDataThread(
 ): DataThreadClient {
   const sockets = loadSocketCalls();
   const setup: DataThreadSetup = { ...options, signal: sockets.newSignal() };
-  const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
   const pending = new Map<number, PendingCall>();
   const openings = new Map<string, Opening>();
+  const flushes = new Map<number, () => Promise<void>>();
   let lastCallId = 0;
   let isStopping = false;
-
-  const flushes = new Map<number, () => Promise<void>>();
-  worker.on('message', (message: DataAnswer | FlushWish) => {
-    if ('callId' in message) settle(pending, message);
-    else void grantFlush(message, flushes.get(message.connectionId), client);
-  });
-  worker.on('error', onCrash);
-  worker.on('exit', (exitCode) => {
-    if (!isStopping)
-      onCrash(new Error(`A data thread of pool ${setup.pool.name} ended with code ${exitCode}.`));
+  const worker = startWorker(setup, {
+    onCrash: (error) => !isStopping && onCrash(error),
+    onMessage(message) {
+      if ('callId' in message) settle(pending, message);
+      else void grantFlush(message, flushes.get(message.connectionId), client);
+    },
   });
 
   const client: DataThreadClient = {
@@ -108,10 +104,8 @@ export function startDataThread(
       if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
       return ready;
     },
-    ensureOpenAnySize(spec) {
-      const current = openings.get(spec.driveId);
-      return current === undefined ? client.ensureOpen(spec) : current.ready;
-    },
+    ensureOpenAnySize: (spec) =>
+      openings.has(spec.driveId) ? openings.get(spec.driveId)?.ready : client.ensureOpen(spec),
     async closeVolume(driveId) {
       if (openings.delete(driveId)) await client.call('close', { driveId });
     },
@@ -121,6 +115,22 @@ export function startDataThread(
     },
   };
   return client;
+}
+
+function startWorker(
+  setup: DataThreadSetup,
+  {
+    onCrash,
+    onMessage,
+  }: { onCrash: (error: Error) => void; onMessage: (message: DataAnswer | FlushWish) => void },
+): Worker {
+  const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
+  worker.on('message', onMessage);
+  worker.on('error', onCrash);
+  worker.on('exit', (exitCode) =>
+    onCrash(new Error(`A data thread of pool ${setup.pool.name} ended with code ${exitCode}.`)),
+  );
+  return worker;
 }
 
 async function stopWorker(worker: Worker, sockets: SocketCalls, signal: number): Promise<void> {
