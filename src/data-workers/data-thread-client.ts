@@ -62,21 +62,21 @@ export function startDataThread(
 ): DataThreadClient {
   const sockets = loadSocketCalls();
   const setup: DataThreadSetup = { ...options, signal: sockets.newSignal() };
-  const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
   const pending = new Map<number, PendingCall>();
+<<<<<<< HEAD
   const openings = new VolumeOpenings((op, request) => client.call(op, request));
+=======
+  const openings = new Map<string, Opening>();
+  const flushes = new Map<number, () => Promise<void>>();
+>>>>>>> nbde2e
   let lastCallId = 0;
   let isStopping = false;
-
-  const flushes = new Map<number, () => Promise<void>>();
-  worker.on('message', (message: DataAnswer | FlushWish) => {
-    if ('callId' in message) settle(pending, message);
-    else void grantFlush(message, flushes.get(message.connectionId), client);
-  });
-  worker.on('error', onCrash);
-  worker.on('exit', (exitCode) => {
-    if (!isStopping)
-      onCrash(new Error(`A data thread of pool ${setup.pool.name} ended with code ${exitCode}.`));
+  const worker = startWorker(setup, {
+    onCrash: (error) => !isStopping && onCrash(error),
+    onMessage(message) {
+      if ('callId' in message) settle(pending, message);
+      else void grantFlush(message, flushes.get(message.connectionId), client);
+    },
   });
 
   const client: DataThreadClient = {
@@ -100,15 +100,47 @@ export function startDataThread(
       flushes.set(connection.connectionId, flush);
       return await client.call('attach', connection).finally(() => flushes.delete(connection.connectionId));
     },
+<<<<<<< HEAD
     ensureOpen: (spec) => openings.ensureOpen(spec),
     ensureOpenAnySize: (spec) => openings.ensureOpenAnySize(spec),
     closeVolume: (driveId) => openings.close(driveId),
+=======
+    ensureOpen(spec) {
+      const current = openings.get(spec.driveId);
+      if (current?.sizeBytes === spec.sizeBytes) return current.ready;
+      const ready = openVolume(openings, spec, client);
+      const [oldest] = openings.keys();
+      if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
+      return ready;
+    },
+    ensureOpenAnySize: (spec) =>
+      openings.has(spec.driveId) ? openings.get(spec.driveId)?.ready : client.ensureOpen(spec),
+    async closeVolume(driveId) {
+      if (openings.delete(driveId)) await client.call('close', { driveId });
+    },
+>>>>>>> nbde2e
     async stop() {
       isStopping = true;
       await stopWorker(worker, sockets, setup.signal);
     },
   };
   return client;
+}
+
+function startWorker(
+  setup: DataThreadSetup,
+  {
+    onCrash,
+    onMessage,
+  }: { onCrash: (error: Error) => void; onMessage: (message: DataAnswer | FlushWish) => void },
+): Worker {
+  const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
+  worker.on('message', onMessage);
+  worker.on('error', onCrash);
+  worker.on('exit', (exitCode) =>
+    onCrash(new Error(`A data thread of pool ${setup.pool.name} ended with code ${exitCode}.`)),
+  );
+  return worker;
 }
 
 async function stopWorker(worker: Worker, sockets: SocketCalls, signal: number): Promise<void> {

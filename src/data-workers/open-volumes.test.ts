@@ -1,15 +1,18 @@
 import { expect, test } from 'vitest';
-import type { Volume } from '../blockdev/luks-volume.ts';
 import { OpenVolumes } from './open-volumes.ts';
 
-function scratchVolume(): { volume: Volume; closings: () => number } {
+interface ScratchVolume {
+  close(): void;
+}
+
+function scratchVolume(): { volume: ScratchVolume; closings: () => number } {
   let closings = 0;
-  const volume = { close: () => void (closings += 1) } as unknown as Volume;
-  return { volume, closings: () => closings };
+  const close = (): void => void (closings += 1);
+  return { volume: { close }, closings: () => closings };
 }
 
 test('a volume is closed once, at once when nobody works on it', async () => {
-  const volumes = new OpenVolumes();
+  const volumes = new OpenVolumes<ScratchVolume>();
   const { volume, closings } = scratchVolume();
   await volumes.put('a', volume);
   await volumes.use('a', () => Promise.resolve());
@@ -21,7 +24,7 @@ test('a volume is closed once, at once when nobody works on it', async () => {
 });
 
 test('a volume that is closed or opened anew stays open for work that goes on', async () => {
-  const volumes = new OpenVolumes();
+  const volumes = new OpenVolumes<ScratchVolume>();
   const [before, after] = [scratchVolume(), scratchVolume()];
   await volumes.put('a', before.volume);
   const { promise, resolve } = Promise.withResolvers<undefined>();

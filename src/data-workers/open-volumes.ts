@@ -1,6 +1,10 @@
-import type { Volume } from '../blockdev/luks-volume.ts';
+import type { Maybe } from '../blockdev/block-device.ts';
 
-interface OpenVolume {
+interface Closable {
+  close(): Maybe<void>;
+}
+
+interface OpenVolume<Volume> {
   readonly volume: Volume;
   /** Work that goes on while the thread does something else. */
   uses: number;
@@ -11,8 +15,8 @@ interface OpenVolume {
  * The volumes that a data thread has open. One that is closed while work on it waits for a client stays open for that
  * work: its descriptor's number would soon be another drive's.
  */
-export class OpenVolumes {
-  readonly #volumes = new Map<string, OpenVolume>();
+export class OpenVolumes<Volume extends Closable> {
+  readonly #volumes = new Map<string, OpenVolume<Volume>>();
 
   /** Takes over a volume, in place of an older opening of the drive. */
   async put(driveId: string, volume: Volume): Promise<void> {
@@ -41,6 +45,6 @@ export class OpenVolumes {
   }
 }
 
-async function closeUnused(open: OpenVolume): Promise<void> {
+async function closeUnused(open: OpenVolume<Closable>): Promise<void> {
   if (open.isClosed && open.uses === 0) await open.volume.close();
 }

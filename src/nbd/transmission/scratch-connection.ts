@@ -62,6 +62,8 @@ export interface ScratchSettings {
 }
 
 const SCRATCH_IO_BYTES = 2 ** 20;
+/** Turns after which a client that is not reading gives in. */
+const MAX_BLOCKED = 50;
 
 /** A connection over a pair of sockets, both ends of which are in this thread. */
 export class ScratchConnection {
@@ -133,8 +135,12 @@ export class ScratchConnection {
     return this.#lastCookie;
   }
 
-  /** Sends bytes, taking replies meanwhile. Stops early when the server has ended. */
+  /**
+   * Sends bytes, taking replies meanwhile, or only once the server takes nothing more before it has got rid of some.
+   * Stops early when the server has ended.
+   */
   send(bytes: Uint8Array, isReading = true): void {
+    let blocked = 0;
     for (let at = 0; at < bytes.byteLength && this.endReason === null;) {
       const part = bytes.subarray(at, at + SCRATCH_IO_BYTES);
       this.#bytes.set(part);
@@ -142,8 +148,9 @@ export class ScratchConnection {
       const sent = this.thread.calls.send(this.#client, span, false);
       if (sent > 0) at += sent;
       else if (sent !== WOULD_BLOCK) return;
+      blocked = sent > 0 ? 0 : blocked + 1;
       this.thread.turn();
-      if (isReading) this.take();
+      if (isReading || blocked > MAX_BLOCKED) this.take();
     }
   }
 
