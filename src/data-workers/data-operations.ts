@@ -38,12 +38,8 @@ interface Thread {
   readonly baseAddress: number;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
-<<<<<<< HEAD
   readonly hashing: PairHashing;
   readonly volumes: OpenVolumes;
-=======
-  readonly volumes: OpenVolumes<Volume>;
->>>>>>> nbde2e
   readonly connections: ServedConnections;
 }
 
@@ -57,21 +53,9 @@ export async function createDataOperations(
   const { memory, scratch, bulk } = setup;
   const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
-<<<<<<< HEAD
   const hashing = loadPairHashing();
   const volumes = new OpenVolumes();
   const thread: Thread = { setup, loop, baseAddress, pool, engine, hashing, volumes, connections };
-=======
-  const thread: Thread = {
-    setup,
-    loop,
-    baseAddress,
-    pool,
-    engine,
-    volumes: new OpenVolumes<Volume>(),
-    connections,
-  };
->>>>>>> nbde2e
   return async (request) => await perform(thread, request);
 }
 

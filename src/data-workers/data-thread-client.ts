@@ -63,12 +63,7 @@ export function startDataThread(
   const sockets = loadSocketCalls();
   const setup: DataThreadSetup = { ...options, signal: sockets.newSignal() };
   const pending = new Map<number, PendingCall>();
-<<<<<<< HEAD
   const openings = new VolumeOpenings((op, request) => client.call(op, request));
-=======
-  const openings = new Map<string, Opening>();
-  const flushes = new Map<number, () => Promise<void>>();
->>>>>>> nbde2e
   let lastCallId = 0;
   let isStopping = false;
   const worker = startWorker(setup, {
@@ -100,25 +95,9 @@ export function startDataThread(
       flushes.set(connection.connectionId, flush);
       return await client.call('attach', connection).finally(() => flushes.delete(connection.connectionId));
     },
-<<<<<<< HEAD
     ensureOpen: (spec) => openings.ensureOpen(spec),
     ensureOpenAnySize: (spec) => openings.ensureOpenAnySize(spec),
     closeVolume: (driveId) => openings.close(driveId),
-=======
-    ensureOpen(spec) {
-      const current = openings.get(spec.driveId);
-      if (current?.sizeBytes === spec.sizeBytes) return current.ready;
-      const ready = openVolume(openings, spec, client);
-      const [oldest] = openings.keys();
-      if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
-      return ready;
-    },
-    ensureOpenAnySize: (spec) =>
-      openings.has(spec.driveId) ? openings.get(spec.driveId)?.ready : client.ensureOpen(spec),
-    async closeVolume(driveId) {
-      if (openings.delete(driveId)) await client.call('close', { driveId });
-    },
->>>>>>> nbde2e
     async stop() {
       isStopping = true;
       await stopWorker(worker, sockets, setup.signal);

@@ -88,15 +88,9 @@ class Model {
     this.checks.push({
       cookie,
       check: (reply) => {
-<<<<<<< HEAD
         if (reply.error !== error) throw new Error(`The error is ${reply.error}, and should be ${error}.`);
         if (error !== 0) return;
         if (command === NBD_CMD.READ && !reply.data.equals(before)) throw new Error('Other data was read.');
-=======
-        must(reply.error === error, `The answer is ${reply.error}, not ${error}.`);
-        if (error !== 0) return;
-        if (command === NBD_CMD.READ) must(reply.data.equals(before), 'Other bytes were read.');
->>>>>>> nbde2e
         if (command === NBD_CMD.BLOCK_STATUS) checkStatus(reply, before);
       },
     });
@@ -200,11 +194,7 @@ test(
     const limits = { interruptAfterTimeLimit: SECONDS * 1000, markInterruptAsFailure: false };
     fc.assert(property, { seed: SEED, numRuns: 10_000_000, ...limits });
     expect(runs).toBeGreaterThan(10);
-<<<<<<< HEAD
     process.stderr.write(`${runs} streams of ${requests} requests in ${SECONDS} s, seed ${SEED}\n`);
-=======
-    process.stdout.write(`${runs} streams of ${requests} requests in ${SECONDS} s, seed ${SEED}\n`);
->>>>>>> nbde2e
   },
   (SECONDS + 60) * 1000,
 );
