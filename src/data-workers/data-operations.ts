@@ -39,7 +39,7 @@ interface Thread {
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
   readonly hashing: PairHashing;
-  readonly volumes: OpenVolumes;
+  readonly volumes: OpenVolumes<Volume>;
   readonly connections: ServedConnections;
 }
 
@@ -54,7 +54,7 @@ export async function createDataOperations(
   const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
   const hashing = loadPairHashing();
-  const volumes = new OpenVolumes();
+  const volumes = new OpenVolumes<Volume>();
   const thread: Thread = { setup, loop, baseAddress, pool, engine, hashing, volumes, connections };
   return async (request) => await perform(thread, request);
 }

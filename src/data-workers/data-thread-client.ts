@@ -64,6 +64,7 @@ export function startDataThread(
   const setup: DataThreadSetup = { ...options, signal: sockets.newSignal() };
   const pending = new Map<number, PendingCall>();
   const openings = new VolumeOpenings((op, request) => client.call(op, request));
+  const flushes = new Map<number, () => Promise<void>>();
   let lastCallId = 0;
   let isStopping = false;
   const worker = startWorker(setup, {
