@@ -8,6 +8,7 @@ import { httpRead } from './http-read.ts';
 import { httpWrite } from './http-write.ts';
 import { imaging, sparseImaging } from './imaging.ts';
 import { listing } from './listing.ts';
+import { nbd, nbdEncrypted } from './nbd.ts';
 import type { Benchmark, Row } from './lib/measure.ts';
 import { formatTable } from './lib/table.ts';
 
@@ -17,6 +18,8 @@ const BENCHMARKS: readonly Benchmark[] = [
   cipher,
   httpRead,
   httpWrite,
+  nbd,
+  nbdEncrypted,
   imaging,
   sparseImaging,
   listing,

@@ -7,10 +7,10 @@ set -euo pipefail
 
 # A command and the Debian package that brings it.
 demo_tools='qemu-img:qemu-utils mkfs.ext4:e2fsprogs e2fsck:e2fsprogs'
-test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin"
+test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin fio:fio"
 # What boots a guest from a drive; its kernel is taken out of Debian's package by the test, and not installed.
 guest_tools='qemu-system-x86_64:qemu-system-x86 cpio:cpio'
-bench_tools="$test_tools nginx:nginx-light fio:fio"
+bench_tools="$test_tools nginx:nginx-light nbdkit:nbdkit"
 
 case "${1:-}" in
   demo) tools=$demo_tools ;;

@@ -1,9 +1,6 @@
-import { Counter, Gauge } from 'prom-client';
-import type { Registry } from 'prom-client';
 import type { Logger } from 'pino';
 import type { Config } from './config/config.ts';
 import type { DriveCounters } from './core/drive.ts';
-import { IO_KINDS, LATENCY_BOUNDS } from './data-workers/connection-stats.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { formatNbdUri } from './nbd/nbd-uri.ts';
 import { createNbdServer } from './nbd/nbd-server.ts';
@@ -13,6 +10,9 @@ import type { Lifecycle } from './runtime/lifecycle.ts';
 import { ConnectionRegistry } from './service/connection-registry.ts';
 import type { LoginThrottle } from './service/login-throttle.ts';
 import type { Service } from './service/service.ts';
+
+/** How long connections may take to be cut when the server stops. */
+const CUT_TIMEOUT_MS = 5_000;
 
 /** What servers connect to; known once the listeners are there. */
 export interface AttachUris {
@@ -75,7 +75,8 @@ export async function listenNbd(options: {
   });
   lifecycle.own('nbd', async () => {
     const closed = server.close();
-    await connections.cutAll();
+    // A pool that hangs must not keep the process from ending.
+    await Promise.race([connections.cutAll(), systemClock.sleep(CUT_TIMEOUT_MS)]);
     await closed;
   });
   const addresses = await server.listen();
@@ -83,57 +84,4 @@ export async function listenNbd(options: {
   if (addresses.tcp !== null) log.info({ ...addresses.tcp }, 'NBD listens on TCP');
   if (addresses.unixPath !== null) log.info({ path: addresses.unixPath }, 'NBD listens on a Unix socket');
   return addresses;
-}
-
-/** What NBD connections do, for /metrics: figures that are read when somebody looks. */
-export function registerNbdMetrics(registry: Registry, connections: ConnectionRegistry): void {
-  const registers = [registry];
-  const open: Gauge = new Gauge({
-    name: 'drivebay_nbd_connections',
-    help: 'NBD connections that are served.',
-    registers,
-    collect: () => open.set(connections.count),
-  });
-  const bytes: Counter = new Counter({
-    name: 'drivebay_nbd_bytes_total',
-    help: 'Bytes read and written over NBD.',
-    labelNames: ['operation'],
-    registers,
-    collect() {
-      const total = connections.total();
-      bytes.reset();
-      for (const kind of ['read', 'write'] as const) bytes.inc({ operation: kind }, total[kind].bytes);
-    },
-  });
-  registerLatencies(registry, connections);
-}
-
-/** A histogram whose counts were made elsewhere: its series are written one by one. */
-function registerLatencies(registry: Registry, connections: ConnectionRegistry): void {
-  const registers = [registry];
-  const name = 'drivebay_nbd_request_seconds';
-  const help = 'Time from a request over NBD to its reply.';
-  const series = (suffix: string, labelNames: readonly string[]): Gauge =>
-    new Gauge({ name: `${name}_${suffix}`, help, labelNames: [...labelNames], registers });
-  const buckets = series('bucket', ['operation', 'le']);
-  const sum = series('sum', ['operation']);
-  const count: Gauge = new Gauge({
-    name: `${name}_count`,
-    help,
-    labelNames: ['operation'],
-    registers,
-    collect() {
-      const total = connections.total();
-      for (const kind of IO_KINDS) {
-        const { histogram, seconds, requests } = total[kind];
-        let below = 0;
-        for (const [index, bound] of LATENCY_BOUNDS.entries()) {
-          below += histogram[index] ?? 0;
-          buckets.set({ operation: kind, le: index === LATENCY_BOUNDS.length - 1 ? '+Inf' : bound }, below);
-        }
-        sum.set({ operation: kind }, seconds);
-        count.set({ operation: kind }, requests);
-      }
-    },
-  });
 }

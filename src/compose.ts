@@ -15,7 +15,8 @@ import { createHttpServer } from './http/http-server.ts';
 import type { HttpAddress } from './http/http-server.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/limits.ts';
 import { openKeyVault } from './compose-keys.ts';
-import { createAttachUris, createConnectionRegistry, listenNbd, registerNbdMetrics } from './compose-nbd.ts';
+import { registerMetrics } from './compose-metrics.ts';
+import { createAttachUris, createConnectionRegistry, listenNbd } from './compose-nbd.ts';
 import type { AttachUris } from './compose-nbd.ts';
 import type { ConnectionRegistry } from './service/connection-registry.ts';
 import type { NbdAddresses } from './nbd/nbd-server.ts';
@@ -108,7 +109,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const service = createService(context, throttle);
   const nbd = await listenNbd({ config, log, lifecycle, service, throttle, connections, attachUris });
   const metrics = new Registry();
-  registerNbdMetrics(metrics, connections);
+  registerMetrics(metrics, { metadata, pools, connections });
   const address = await listen(options, { service, metrics });
   return { address, nbd, firstUser };
 }

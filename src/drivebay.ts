@@ -1,11 +1,13 @@
 import { createClientProgram, runClient } from './cli/client-program.ts';
 import { processIo } from './cli/process-io.ts';
 import { configHelp, flagHelps } from './config/config-help.ts';
+import { loadPairHashing } from './runtime/sha256-pair.ts';
 import { nextDataBytes } from './runtime/sparse-file.ts';
 
 /** Runs one command line of `drivebay`: `serve`, or a client command. */
 export async function runDrivebay(args: readonly string[]): Promise<void> {
-  const io = processIo(nextDataBytes);
+  const { isFaster, sha256Pair } = loadPairHashing();
+  const io = processIo({ nextDataBytes, sha256Pair: isFaster ? sha256Pair : undefined });
   const program = createClientProgram(io);
   const serve = program
     .command('serve')

@@ -28,6 +28,13 @@ export interface BlockDevice {
   read(offsetBytes: number, into: Uint8Array): Maybe<void>;
   /** Writes the whole of `from`, which is not changed. */
   write(offsetBytes: number, from: Uint8Array): Maybe<void>;
+  /**
+   * Begins to write the whole of `from`, which stays as it is until `settleWrites` has ended. Where a device has these two,
+   * the disk works while the caller prepares the next piece; one thread begins and settles, with nothing else between.
+   */
+  beginWrite?(offsetBytes: number, from: Uint8Array): Maybe<void>;
+  /** Waits for what was begun, and throws when any of it failed. */
+  settleWrites?(): Maybe<void>;
   /** Makes the range read as zeros, by giving its space back where the device can, else by writing. */
   zero(range: Range): Maybe<void>;
   /** Like `zero` where the device can give space back; elsewhere nothing happens. */

@@ -68,14 +68,20 @@ function writeDurably(device: BlockDevice, header: Uint8Array): Maybe<void> {
 }
 
 /**
- * Opens a drive's volume. `waiting` says how its writers wait for each other; see `LockWaiting`.
+ * Opens a drive's volume. `waiting` says how its writers wait for each other; see `LockWaiting`. `mayGrowElsewhere`: see
+ * `byteAccess`.
  *
  * @throws an error with code EIO when the volume is shorter than the drive: something has cut it off
  */
 export function openVolume(
   pool: StoragePool,
   spec: VolumeOpening,
-  options: { engine: XtsEngine; access: 'read-only' | 'read-write'; waiting?: LockWaiting },
+  options: {
+    engine: XtsEngine;
+    access: 'read-only' | 'read-write';
+    waiting?: LockWaiting;
+    mayGrowElsewhere?: boolean;
+  },
 ): Maybe<Volume> {
   return chain(pool.open(spec.driveId, options.access), (device) => {
     try {
@@ -88,17 +94,23 @@ export function openVolume(
   });
 }
 
+interface OpeningOptions {
+  readonly engine: XtsEngine;
+  readonly waiting?: LockWaiting;
+  readonly mayGrowElsewhere?: boolean;
+}
+
 function volumeOver(
   device: BlockDevice,
   { driveId, sizeBytes, volumeKey, lock }: VolumeOpening,
-  { engine, waiting }: { engine: XtsEngine; waiting?: LockWaiting },
+  { engine, waiting, mayGrowElsewhere = false }: OpeningOptions,
 ): Volume {
   const neededBytes = volumeKey === null ? roundUp(sizeBytes, device.blockSize) : storedBytes(sizeBytes);
   if (device.sizeBytes < neededBytes) {
     const sizes = `it is ${device.sizeBytes} bytes long and must be ${neededBytes}`;
     throw systemError('EIO', 'open', `The volume of drive ${driveId} was cut off: ${sizes}.`);
   }
-  const access = { sizeBytes, lock: createDriveLock(lock, waiting) };
+  const access = { sizeBytes, lock: createDriveLock(lock, waiting), mayGrowElsewhere };
   if (volumeKey === null) return Object.assign(byteAccess(device, access), { encrypted: null });
   const cipher = engine.cipher(volumeKey);
   const encrypted = luks(device, { cipher, payloadOffsetBytes: LUKS1_PAYLOAD_OFFSET_BYTES });

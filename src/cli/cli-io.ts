@@ -26,7 +26,15 @@ export interface CliIo {
    * left. Absent where it is not known; holes are then read and found to be zero.
    */
   readonly nextDataBytes?: NextDataBytes | undefined;
+  /** Absent where two messages at once take as long as one after the other. */
+  readonly sha256Pair?: Sha256Pair | undefined;
 }
+
+/** The SHA-256 of each of two messages that come in parts; parts are multiples of 64 bytes, but for the last one. */
+export type Sha256Pair = (
+  one: readonly Uint8Array[],
+  other: readonly Uint8Array[],
+) => readonly [Uint8Array, Uint8Array];
 
 export type NextDataBytes = (fd: number, fromBytes: number) => number | null;
 

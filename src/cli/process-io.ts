@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openHttpTransport } from './api/http-transport.ts';
 import { systemCode } from './cli-error.ts';
-import type { CliIo, NextDataBytes } from './cli-io.ts';
+import type { CliIo } from './cli-io.ts';
 
-/** The io of a real process. `nextDataBytes` is passed in, because it takes system calls that Node lacks. */
-export function processIo(nextDataBytes?: NextDataBytes): CliIo {
+/** The io of a real process. What takes calls that Node lacks is passed in. */
+export function processIo(native: Pick<CliIo, 'nextDataBytes' | 'sha256Pair'>): CliIo {
   // A reader such as `head` that has seen enough is no failure of ours.
   process.stdout.on('error', (error) => {
     if (systemCode(error) !== 'EPIPE') throw error;
@@ -18,7 +18,7 @@ export function processIo(nextDataBytes?: NextDataBytes): CliIo {
     isTty: process.stderr.isTTY,
     version: packageVersion(),
     openTransport: openHttpTransport,
-    nextDataBytes,
+    ...native,
     setExitCode: (code) => {
       process.exitCode = code;
     },

@@ -21,9 +21,7 @@ export async function writeBody(
   device: BlockDevice,
   { task, body }: { task: WriteTask; body: readonly Uint8Array[] },
 ): Promise<number> {
-  if (task.sha256 !== null && !timingSafeEqual(sha256Of(body), task.sha256)) {
-    throw new DriveError('usage', 'The body does not have the sha-256 that Content-Digest gives.');
-  }
+  if (task.sha256 !== null) checkDigest(sha256Of(body), task.sha256);
   const data = task.encoding === 'gzip' ? [unpack(body)] : body;
   const lengthBytes = data.reduce((sum, part) => sum + part.byteLength, 0);
   const range = { offsetBytes: task.offsetBytes, lengthBytes };
@@ -36,6 +34,12 @@ export async function writeBody(
     offsetBytes += part.byteLength;
   }
   return lengthBytes;
+}
+
+/** @throws DriveError usage when the body is not the one that the client has hashed */
+export function checkDigest(ofBody: Uint8Array, given: Uint8Array): void {
+  if (timingSafeEqual(ofBody, given)) return;
+  throw new DriveError('usage', 'The body does not have the sha-256 that Content-Digest gives.');
 }
 
 function checkWithin(device: BlockDevice, { offsetBytes, lengthBytes }: Range): void {

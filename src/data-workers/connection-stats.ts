@@ -30,10 +30,17 @@ export class StatsWriter {
     words[at] = (words[at] ?? 0) + 1;
     words[at + 1] = (words[at + 1] ?? 0) + lengthBytes;
     words[at + 2] = (words[at + 2] ?? 0) + seconds;
-    const bucket = Math.max(0, 32 - Math.clz32(Math.ceil(seconds * 1e6) - 1) - 4);
-    const slot = at + HISTOGRAM + Math.min(bucket, LATENCY_BOUNDS.length - 1);
+    const slot = at + HISTOGRAM + bucketOf(seconds);
     words[slot] = (words[slot] ?? 0) + 1;
   }
+}
+
+/** The first bucket whose bound is not below. */
+function bucketOf(seconds: number): number {
+  const us = Math.ceil(seconds * 1e6);
+  if (us <= 16) return 0;
+  const bucket = us > 2 ** 31 ? Infinity : 28 - Math.clz32(us - 1);
+  return Math.min(bucket, LATENCY_BOUNDS.length - 1);
 }
 
 /** What was done of one kind. */

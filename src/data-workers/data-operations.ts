@@ -15,10 +15,16 @@ import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
 import type { DataThreadSetup, FlushWish, OperationRequest, SentRange, WriteTask } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
+import { loadPairHashing } from '../runtime/sha256-pair.ts';
+import type { PairHashing } from '../runtime/sha256-pair.ts';
+import { OpenVolumes } from './open-volumes.ts';
+import { sendTurn } from './send-turn.ts';
+import type { SendTurn } from './send-turn.ts';
 import { ServedConnections } from './served-connections.ts';
-import { sha256Of } from './sha256.ts';
+import { sha256OfEach } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
 import { receiveInto, sendFrom } from './socket-transfer.ts';
+import type { SpanSource } from './socket-transfer.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /** From here on a write is flushed by the thread that does it. */
@@ -32,7 +38,8 @@ interface Thread {
   readonly baseAddress: number;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
-  readonly devices: Map<string, Volume>;
+  readonly hashing: PairHashing;
+  readonly volumes: OpenVolumes<Volume>;
   readonly connections: ServedConnections;
 }
 
@@ -46,7 +53,9 @@ export async function createDataOperations(
   const { memory, scratch, bulk } = setup;
   const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
-  const thread: Thread = { setup, loop, baseAddress, pool, engine, devices: new Map(), connections };
+  const hashing = loadPairHashing();
+  const volumes = new OpenVolumes<Volume>();
+  const thread: Thread = { setup, loop, baseAddress, pool, engine, hashing, volumes, connections };
   return async (request) => await perform(thread, request);
 }
 
@@ -64,7 +73,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'open':
       return await open(thread, request.spec);
     case 'close':
-      return await close(thread, request.driveId);
+      return await thread.volumes.close(request.driveId);
     case 'attach':
       return await thread.connections.attach(request);
     case 'detach':
@@ -74,9 +83,12 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'receive':
       return await receiveInto(thread.loop, request.descriptor, spansOf(thread, request.segments));
     case 'sha256':
-      return sha256Of(request.segments.map((segment) => viewOf(setup.memory, segment)));
+      return sha256OfEach(
+        request.bodies.map((segments) => segments.map((segment) => viewOf(setup.memory, segment))),
+        thread.hashing,
+      );
     default:
-      return await performOnDevice(thread, request);
+      return await thread.volumes.use(request.driveId, (device) => performOnDevice(thread, device, request));
   }
 }
 
@@ -86,9 +98,7 @@ type DeviceRequest = Extract<
   { op: 'read' | 'write' | 'send' | 'flush' | 'resize' | 'map' | 'fillHoles' }
 >;
 
-async function performOnDevice(thread: Thread, request: DeviceRequest): Promise<unknown> {
-  const device = thread.devices.get(request.driveId);
-  if (device === undefined) throw new Error(`Drive ${request.driveId} is not open in this thread.`);
+async function performOnDevice(thread: Thread, device: Volume, request: DeviceRequest): Promise<unknown> {
   const { memory } = thread.setup;
   switch (request.op) {
     case 'read':
@@ -128,8 +138,19 @@ async function send(
 ): Promise<SentRange> {
   const view = viewOf(thread.setup.memory, request.through);
   const source = rangeSource(device, { ...request, view, address: addressIn(thread, request.through) });
-  const { error, ...sent } = await sendFrom(thread.loop, request.descriptor, source);
+  const turn = sendTurn(thread.setup.memory, request.turn);
+  const { error, ...sent } = await sendFrom(thread.loop, request.descriptor, inTurn(source, turn));
   return { ...sent, failure: error === null ? null : describeFailure(error) };
+}
+
+/** The first span is there before the turn is taken, so that what takes long is over by then. */
+function inTurn(source: SpanSource, turn: SendTurn): SpanSource {
+  let hasTurn = false;
+  return () => {
+    const span = source();
+    hasTurn ||= turn.take();
+    return hasTurn ? span : null;
+  };
 }
 
 function spansOf(thread: Thread, segments: readonly Segment[]): MemorySpan[] {
@@ -164,13 +185,6 @@ async function create(
 }
 
 async function open(thread: Thread, spec: VolumeSpec): Promise<void> {
-  await close(thread, spec.driveId);
   const device = await openVolume(thread.pool, spec, { engine: thread.engine, access: 'read-write' });
-  thread.devices.set(spec.driveId, device);
-}
-
-async function close(thread: Thread, driveId: string): Promise<void> {
-  const device = thread.devices.get(driveId);
-  thread.devices.delete(driveId);
-  await device?.close();
+  await thread.volumes.put(spec.driveId, device);
 }

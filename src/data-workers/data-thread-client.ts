@@ -29,6 +29,8 @@ export interface DataThreadClient {
   attach(connection: ServedConnection, flush: () => Promise<void>): Promise<string>;
   /** Opens the volume in that thread unless it is open there as specified; nothing to wait for when it is. */
   ensureOpen(spec: VolumeSpec): Promise<void> | undefined;
+  /** The same for what does not depend on the drive's size, which may be another by now. */
+  ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined;
   /** Closes the volume in that thread if it is open there. */
   closeVolume(driveId: string): Promise<void>;
   stop(): Promise<void>;
@@ -60,21 +62,17 @@ export function startDataThread(
 ): DataThreadClient {
   const sockets = loadSocketCalls();
   const setup: DataThreadSetup = { ...options, signal: sockets.newSignal() };
-  const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
   const pending = new Map<number, PendingCall>();
-  const openings = new Map<string, Opening>();
+  const openings = new VolumeOpenings((op, request) => client.call(op, request));
+  const flushes = new Map<number, () => Promise<void>>();
   let lastCallId = 0;
   let isStopping = false;
-
-  const flushes = new Map<number, () => Promise<void>>();
-  worker.on('message', (message: DataAnswer | FlushWish) => {
-    if ('callId' in message) settle(pending, message);
-    else void grantFlush(message, flushes.get(message.connectionId), client);
-  });
-  worker.on('error', onCrash);
-  worker.on('exit', (exitCode) => {
-    if (!isStopping)
-      onCrash(new Error(`A data thread of pool ${setup.pool.name} ended with code ${exitCode}.`));
+  const worker = startWorker(setup, {
+    onCrash: (error) => !isStopping && onCrash(error),
+    onMessage(message) {
+      if ('callId' in message) settle(pending, message);
+      else void grantFlush(message, flushes.get(message.connectionId), client);
+    },
   });
 
   const client: DataThreadClient = {
@@ -98,23 +96,31 @@ export function startDataThread(
       flushes.set(connection.connectionId, flush);
       return await client.call('attach', connection).finally(() => flushes.delete(connection.connectionId));
     },
-    ensureOpen(spec) {
-      const current = openings.get(spec.driveId);
-      if (current?.sizeBytes === spec.sizeBytes) return current.ready;
-      const ready = openVolume(openings, spec, client);
-      const [oldest] = openings.keys();
-      if (openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void client.closeVolume(oldest);
-      return ready;
-    },
-    async closeVolume(driveId) {
-      if (openings.delete(driveId)) await client.call('close', { driveId });
-    },
+    ensureOpen: (spec) => openings.ensureOpen(spec),
+    ensureOpenAnySize: (spec) => openings.ensureOpenAnySize(spec),
+    closeVolume: (driveId) => openings.close(driveId),
     async stop() {
       isStopping = true;
       await stopWorker(worker, sockets, setup.signal);
     },
   };
   return client;
+}
+
+function startWorker(
+  setup: DataThreadSetup,
+  {
+    onCrash,
+    onMessage,
+  }: { onCrash: (error: Error) => void; onMessage: (message: DataAnswer | FlushWish) => void },
+): Worker {
+  const worker = new Worker(workerUrl('./data-thread.ts', import.meta.url), { workerData: setup });
+  worker.on('message', onMessage);
+  worker.on('error', onCrash);
+  worker.on('exit', (exitCode) =>
+    onCrash(new Error(`A data thread of pool ${setup.pool.name} ended with code ${exitCode}.`)),
+  );
+  return worker;
 }
 
 async function stopWorker(worker: Worker, sockets: SocketCalls, signal: number): Promise<void> {
@@ -125,23 +131,47 @@ async function stopWorker(worker: Worker, sockets: SocketCalls, signal: number):
   sockets.close(signal);
 }
 
-async function openVolume(
-  openings: Map<string, Opening>,
-  spec: VolumeSpec,
-  client: DataThreadClient,
-): Promise<void> {
-  const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
-  openings.set(spec.driveId, opening);
-  opening.ready = client.call('open', { spec }).then(
-    () => {
-      opening.ready = undefined;
-    },
-    (error: unknown) => {
-      if (openings.get(spec.driveId) === opening) openings.delete(spec.driveId);
-      throw error;
-    },
-  );
-  await opening.ready;
+/** Which volumes are open in a thread, as its main thread's end knows it. */
+class VolumeOpenings {
+  readonly #call: DataThreadClient['call'];
+  readonly #openings = new Map<string, Opening>();
+
+  constructor(call: DataThreadClient['call']) {
+    this.#call = call;
+  }
+
+  ensureOpen(spec: VolumeSpec): Promise<void> | undefined {
+    const current = this.#openings.get(spec.driveId);
+    if (current?.sizeBytes === spec.sizeBytes) return current.ready;
+    const ready = this.#open(spec);
+    const [oldest] = this.#openings.keys();
+    if (this.#openings.size > MAX_OPEN_VOLUMES && oldest !== undefined) void this.close(oldest);
+    return ready;
+  }
+
+  ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined {
+    const current = this.#openings.get(spec.driveId);
+    return current === undefined ? this.ensureOpen(spec) : current.ready;
+  }
+
+  async close(driveId: string): Promise<void> {
+    if (this.#openings.delete(driveId)) await this.#call('close', { driveId });
+  }
+
+  async #open(spec: VolumeSpec): Promise<void> {
+    const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
+    this.#openings.set(spec.driveId, opening);
+    opening.ready = this.#call('open', { spec }).then(
+      () => {
+        opening.ready = undefined;
+      },
+      (error: unknown) => {
+        if (this.#openings.get(spec.driveId) === opening) this.#openings.delete(spec.driveId);
+        throw error;
+      },
+    );
+    await opening.ready;
+  }
 }
 
 async function grantFlush(

@@ -5,6 +5,8 @@ import type { DataThreadClient } from './data-thread-client.ts';
  * more are started only while all that there are have work.
  */
 export interface DataThreadGroup {
+  /** Calls that have not been answered: for the threads of connections, how many they serve. */
+  readonly pendingCalls: number;
   /** The thread that is least busy. */
   leastBusy(): DataThreadClient;
   /** How long the oldest unanswered call has waited, in milliseconds; 0 when none waits. */
@@ -20,6 +22,9 @@ export function createDataThreadGroup(options: {
 }): DataThreadGroup {
   const threads: DataThreadClient[] = [];
   return {
+    get pendingCalls() {
+      return threads.reduce((sum, thread) => sum + thread.pendingCalls, 0);
+    },
     leastBusy() {
       const idle = threads.find((thread) => thread.pendingCalls === 0);
       if (idle !== undefined) return idle;

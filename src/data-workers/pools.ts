@@ -29,6 +29,8 @@ export interface Pools {
   /** A word that is 1 while the pool has no room but what its reserve is for; for threads to look at. */
   lowWordOf(poolName: string): SharedArrayBuffer;
   statusOf(poolName: string): PoolStatus;
+  /** Requests that the pool's threads have not answered yet. */
+  queueDepth(poolName: string): number;
   /** What placement decides by. */
   views(): readonly PoolView[];
   /** Counts the bytes against the pool's room until the function it returns is called. Throws DriveError full when there is not enough. */

@@ -58,7 +58,7 @@ export interface WriteTask {
   readonly offsetBytes: number;
   readonly segments: readonly Segment[];
   readonly encoding: 'identity' | 'gzip';
-  /** Of the body as received; null when the client gave none. */
+  /** Of the body as received; null when the client gave none, or when it has been compared already. */
   readonly sha256: Uint8Array | null;
   /** Whether the pool is too full for anything but what already has its space. */
   readonly isPoolLow: boolean;
@@ -87,7 +87,15 @@ export interface Operations {
   };
   /** Sends the head and then the range to a socket, by way of `through`; ends early when the client is slow. */
   send: {
-    request: { driveId: string; range: Range; descriptor: number; head: Uint8Array; through: Segment };
+    request: {
+      driveId: string;
+      range: Range;
+      descriptor: number;
+      head: Uint8Array;
+      through: Segment;
+      /** A word of a `SendTurn`, which is taken before the first byte is sent. */
+      turn: Segment;
+    };
     result: SentRange;
   };
   /** Receives from a socket into the segments; answers the bytes received, fewer when the client stops or is slow. */
@@ -101,7 +109,8 @@ export interface Operations {
   flushed: { request: { connectionId: number; flushId: number; isDone: boolean }; result: null };
   resize: { request: { driveId: string; sizeBytes: number }; result: null };
   map: { request: { driveId: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
-  sha256: { request: { segments: readonly Segment[] }; result: Uint8Array };
+  /** Of each body. */
+  sha256: { request: { bodies: readonly (readonly Segment[])[] }; result: readonly Uint8Array[] };
   /** Answers the bytes written. */
   fillHoles: { request: { driveId: string; range: Range }; result: number };
   /** The volumes in the pool. */

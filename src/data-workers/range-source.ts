@@ -3,6 +3,8 @@ import type { SpanSource } from './socket-transfer.ts';
 
 /** What is read and sent at a time: small enough to stay in the core's cache between the two. */
 export const SEND_STEP_BYTES = 256 * 1024;
+/** The longest head that fits before the first step in the memory of one piece. */
+export const MAX_HEAD_BYTES = 16 * 1024;
 
 /** A range to be sent, and the memory to send it through. */
 export interface RangeToSend {
@@ -19,6 +21,8 @@ export interface RangeToSend {
  * before an answer is begun. The device must be one that does not answer with promises.
  */
 export function rangeSource(device: BlockDevice, { range, head, view, address }: RangeToSend): SpanSource {
+  if (head.byteLength > MAX_HEAD_BYTES)
+    throw new RangeError(`A head of ${head.byteLength} bytes is too long.`);
   const end = range.offsetBytes + range.lengthBytes;
   let offsetBytes = range.offsetBytes;
   let isFirst = true;

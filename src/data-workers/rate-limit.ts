@@ -1,7 +1,7 @@
 /**
  * A drive's I/O limits, in memory that all threads share, so that all connections of the drive draw on one budget. Each
  * limit is a rate with a burst (the generic cell rate algorithm): a word holds the time until which the budget is
- * spent, in microseconds, and whoever takes from it moves that time on.
+ * spent, in nanoseconds, and whoever takes from it moves that time on.
  */
 export const RATE_LIMIT_BYTES = 48;
 
@@ -9,6 +9,10 @@ export const RATE_LIMIT_BYTES = 48;
 const REQUESTS = { rate: 0, aheadUs: 1, spent: 4 } as const;
 const BYTES = { rate: 2, aheadUs: 3, spent: 5 } as const;
 const US_PER_SECOND = 1e6;
+const NS_PER_US = 1000;
+
+/** A thread wakes late by some milliseconds; a burst that is shorter than that would cost part of the rate. */
+const MIN_AHEAD_US = 20_000;
 
 /** Rates a second and what may come at once; null is no limit. */
 export interface RateLimits {
@@ -18,17 +22,31 @@ export interface RateLimits {
   readonly burstBytes: number | null;
 }
 
-/** Puts limits into the memory that `takeBudget` reads. */
+/**
+ * Puts limits into the memory that `RateLimit` reads. Where a limit has changed its budget is full again: what was spent
+ * under another rate says nothing under this one.
+ */
 export function writeRateLimits(memory: SharedArrayBuffer, limits: RateLimits): void {
+  writeLimit(memory, REQUESTS, { rate: limits.iops, burst: limits.iopsBurst });
+  writeLimit(memory, BYTES, { rate: limits.bytesPerSecond, burst: limits.burstBytes });
+}
+
+function writeLimit(
+  memory: SharedArrayBuffer,
+  kind: typeof REQUESTS | typeof BYTES,
+  limit: { rate: number | null; burst: number | null },
+): void {
   const numbers = new Float64Array(memory, 0, 4);
-  numbers[REQUESTS.rate] = limits.iops ?? 0;
-  numbers[REQUESTS.aheadUs] = aheadUs(limits.iops, limits.iopsBurst);
-  numbers[BYTES.rate] = limits.bytesPerSecond ?? 0;
-  numbers[BYTES.aheadUs] = aheadUs(limits.bytesPerSecond, limits.burstBytes);
+  const [rate, ahead] = [limit.rate ?? 0, aheadUs(limit.rate, limit.burst)];
+  if (numbers[kind.rate] === rate && numbers[kind.aheadUs] === ahead) return;
+  numbers[kind.rate] = rate;
+  numbers[kind.aheadUs] = ahead;
+  Atomics.store(new BigInt64Array(memory), kind.spent, 0n);
 }
 
 function aheadUs(rate: number | null, burst: number | null): number {
-  return rate === null ? 0 : ((burst ?? rate) / rate) * US_PER_SECOND;
+  if (rate === null) return 0;
+  return Math.max(MIN_AHEAD_US, ((burst ?? rate) / rate) * US_PER_SECOND);
 }
 
 /** The budget of one drive, as a thread uses it. */
@@ -63,7 +81,7 @@ export class RateLimit {
     const rate = this.#limits[kind.rate] ?? 0;
     if (rate === 0) return 0;
     const costUs = (amount / rate) * US_PER_SECOND;
-    const spentUs = Math.max(nowUs, Number(Atomics.load(this.#times, kind.spent)));
+    const spentUs = Math.max(nowUs, Number(Atomics.load(this.#times, kind.spent)) / NS_PER_US);
     const latestUs = nowUs + Math.max(this.#limits[kind.aheadUs] ?? 0, costUs);
     return Math.max(0, spentUs + costUs - latestUs);
   }
@@ -71,11 +89,12 @@ export class RateLimit {
   #spend(kind: typeof REQUESTS | typeof BYTES, nowUs: number, amount: number): void {
     const rate = this.#limits[kind.rate] ?? 0;
     if (rate === 0) return;
-    const costUs = BigInt(Math.round((amount / rate) * US_PER_SECOND));
+    const cost = BigInt(Math.round((amount / rate) * US_PER_SECOND * NS_PER_US));
+    const now = BigInt(Math.round(nowUs * NS_PER_US));
     for (;;) {
       const before = Atomics.load(this.#times, kind.spent);
-      const base = before > BigInt(Math.round(nowUs)) ? before : BigInt(Math.round(nowUs));
-      if (Atomics.compareExchange(this.#times, kind.spent, before, base + costUs) === before) return;
+      const base = before > now ? before : now;
+      if (Atomics.compareExchange(this.#times, kind.spent, before, base + cost) === before) return;
     }
   }
 }

@@ -25,6 +25,7 @@ interface ThreadParts {
 export class ServedConnections {
   readonly #parts: ThreadParts;
   readonly #buffers: IoBuffers | null;
+  readonly #attaching = new Set<number>();
   readonly #transmissions = new Map<number, Transmission>();
   readonly #flushes = new Map<number, (error: number) => void>();
   #lastFlushId = 0;
@@ -47,27 +48,32 @@ export class ServedConnections {
   async attach(connection: ServedConnection): Promise<EndReason> {
     const { pool, engine, loop } = this.#parts;
     const access = connection.isReadOnly ? 'read-only' : 'read-write';
-    const device = await openVolume(pool, connection.spec, { engine, access });
+    const { connectionId, descriptor } = connection;
+    this.#attaching.add(connectionId);
+    const device = await openVolume(pool, connection.spec, { engine, access, mayGrowElsewhere: true });
     const { promise, resolve } = Promise.withResolvers<EndReason>();
     try {
+      if (!this.#attaching.delete(connectionId)) return 'cut';
       const transmission = this.#transmission(connection, { device, onEnd: resolve });
-      this.#transmissions.set(connection.connectionId, transmission);
-      loop.add(connection.descriptor, READABLE, transmission);
+      this.#transmissions.set(connectionId, transmission);
+      loop.add(descriptor, READABLE, transmission);
       transmission.onReady();
       return await promise;
     } finally {
-      this.#transmissions.delete(connection.connectionId);
-      loop.remove(connection.descriptor);
+      this.#transmissions.get(connectionId)?.end('cut');
+      this.#transmissions.delete(connectionId);
+      loop.remove(descriptor);
       // Seen by the client at once, whoever else has a descriptor of the socket.
-      loop.calls.shutdown(connection.descriptor);
+      loop.calls.shutdown(descriptor);
       await device.close();
     }
   }
 
   /** Ends a connection. What it has changed it has changed; nothing is under way between two turns of the loop. */
   detach(connectionId: number): null {
-    const transmission = this.#transmissions.get(connectionId);
-    transmission?.end('cut');
+    // One whose volume is still being opened will not begin.
+    this.#attaching.delete(connectionId);
+    this.#transmissions.get(connectionId)?.end('cut');
     return null;
   }
 

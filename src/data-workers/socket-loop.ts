@@ -25,6 +25,9 @@ export interface SocketLoop {
 }
 
 const MAX_EVENTS = 64;
+/** How long a thread looks for the next event before it sleeps, and how short a sleep shows that looking would have paid. */
+const BUSY_MS = 0.05;
+const SHORT_SLEEP_MS = 0.1;
 
 /** @param signal a descriptor of `newSignal`, by which other threads end a wait */
 export function createSocketLoop(signal: number): SocketLoop {
@@ -36,6 +39,8 @@ class EpollLoop implements SocketLoop {
   readonly #epoll = this.calls.newEpoll();
   readonly #signal: number;
   readonly #tasks = new Map<number, SocketTask>();
+  /** Whether the next event is likely to come at once. */
+  #isBusy = false;
   readonly #deadlines = new Map<SocketTask, number>();
   readonly #events = new DataView(new SharedArrayBuffer(MAX_EVENTS * EPOLL_EVENT_BYTES));
   readonly #eventSpan = {
@@ -68,13 +73,37 @@ class EpollLoop implements SocketLoop {
   }
 
   wait(): void {
-    const count = this.calls.epollWait(this.#epoll, this.#eventSpan, this.#timeoutMs());
+    const timeoutMs = this.#timeoutMs();
+    const early = timeoutMs === 0 ? 0 : this.#lookBeforeSleeping();
+    const count = early > 0 ? early : this.#sleep(timeoutMs);
     for (let index = 0; index < count; index += 1) {
       const descriptor = this.#events.getUint32(index * EPOLL_EVENT_BYTES + EPOLL_DATA_OFFSET, true);
       if (descriptor === this.#signal) this.calls.clearSignal(descriptor);
       else this.#tasks.get(descriptor)?.onReady();
     }
     if (this.#deadlines.size > 0) this.#serveDeadlines();
+  }
+
+  /**
+   * Looks again and again for a moment: a client that has just been answered asks again sooner than this thread could be
+   * woken up. Not after it was in vain, until a sleep turns out to have been short.
+   */
+  #lookBeforeSleeping(): number {
+    if (!this.#isBusy) return 0;
+    const untilMs = performance.now() + BUSY_MS;
+    do {
+      const count = this.calls.epollWait(this.#epoll, this.#eventSpan, 0);
+      if (count > 0) return count;
+    } while (performance.now() < untilMs);
+    this.#isBusy = false;
+    return 0;
+  }
+
+  #sleep(timeoutMs: number): number {
+    const sinceMs = performance.now();
+    const count = this.calls.epollWait(this.#epoll, this.#eventSpan, timeoutMs);
+    this.#isBusy = performance.now() - sinceMs < SHORT_SLEEP_MS;
+    return count;
   }
 
   #timeoutMs(): number {

@@ -87,6 +87,10 @@ class ThreadPools implements Pools {
     return state?.status ?? { isActive: false, reason: `Pool ${poolName} is not configured.` };
   }
 
+  queueDepth(poolName: string): number {
+    return this.#stateOf(poolName).threads.pendingCalls;
+  }
+
   views(): readonly PoolView[] {
     return [...this.#states.values()].map(viewOf);
   }

@@ -3,7 +3,9 @@ import { MIB } from '../core/sizes.ts';
 import type { Arena, Segment } from './arena.ts';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
+import { BodyDigests, PAIRED_BYTES } from './body-digests.ts';
 import { receiveBody } from './body-receiver.ts';
+import { checkDigest } from './body-write.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
 import type { DataThreadGroup } from './data-thread-group.ts';
 import { createFlushGroup } from './flush-group.ts';
@@ -20,16 +22,18 @@ import type {
   LentPieces,
   NbdConnection,
   ReceivedBody,
-  SentPart,
+  Sending,
   SocketOutput,
   Volumes,
 } from './volumes.ts';
-import { reviveFailure } from './data-failure.ts';
-import type { MappedBlock, Operations, SentRange } from './protocol.ts';
+import type { MappedBlock, Operations } from './protocol.ts';
+import { sendRange } from './range-sender.ts';
 import { poolFailure } from './pool-failure.ts';
 
 /** What one call of `fillHoles` may occupy a data thread with. */
 const FILL_STEP_BYTES = 16 * MIB;
+/** What a slow client's read holds of ordinary memory while it waits. */
+const SLOW_READ_BYTES = 64 * 1024;
 
 /** Where a volume is. */
 interface StoredVolume {
@@ -56,6 +60,9 @@ class ThreadVolumes implements Volumes {
   readonly #sockets = loadSocketCalls();
   #lastConnectionId = 0;
   readonly #flushGroups = new Map<string, FlushGroup>();
+  readonly #digests = new Map<string, BodyDigests>();
+  /** To be called when a body that was announced is hashed. */
+  readonly #announcements = new WeakMap<ReceivedBody, () => void>();
 
   constructor(options: ThreadVolumesOptions) {
     this.#options = options;
@@ -96,13 +103,14 @@ class ThreadVolumes implements Volumes {
     try {
       const placements = placed(range, loan.segments);
       const segments = placements.map(({ segment }) => segment);
-      const sha256 = await this.#onVolume(spec, async (thread) => {
+      const endAnnouncement = this.#digestsOf(spec).announce(range.lengthBytes);
+      await this.#onVolume(spec, async (thread) => {
         const reads = placements.map(({ offsetBytes, segment }) =>
           thread.call('read', { driveId: spec.driveId, offsetBytes, into: segment }),
         );
         await allSettledThenThrow(reads);
-        return await thread.call('sha256', { segments });
-      });
+      }).finally(endAnnouncement);
+      const sha256 = await this.#digestsOf(spec).sha256(segments);
       const views = segments.map((segment) => viewOf(this.#memory, segment));
       return { sha256, ...lendTogether(views, () => loan.release()) };
     } catch (error) {
@@ -111,26 +119,35 @@ class ThreadVolumes implements Volumes {
     }
   }
 
-  async send(spec: VolumeSpec, range: Range, { descriptor, head }: SocketOutput): Promise<SentPart> {
-    return await this.#withOwnDescriptor(descriptor, async (own) => {
-      const loan = await this.#options.readLender.borrow(1);
-      try {
-        const [through] = loan.segments;
-        if (through === undefined) throw new Error('A loan of one piece has no segment.');
-        const request = { driveId: spec.driveId, range, descriptor: own, head, through };
-        const sent = await this.#onVolume(spec, (thread) => thread.call('send', request));
+  send(spec: VolumeSpec, range: Range, socket: SocketOutput): Sending {
+    const parts = {
+      memory: this.#memory,
+      lender: this.#options.readLender,
+      sockets: this.#sockets,
+      sendInThread: (request: Omit<Operations['send']['request'], 'driveId'>) =>
+        this.#onVolume(spec, (thread) => thread.call('send', { driveId: spec.driveId, ...request })),
+    };
+    const { done, takeBack } = sendRange(parts, range, socket);
+    return { done: answered(spec, () => done), takeBack };
+  }
 
-        return sentPart(sent, head.byteLength, spec);
-      } finally {
-        loan.release();
+  async *readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece> {
+    const end = range.offsetBytes + range.lengthBytes;
+    for (let { offsetBytes } = range; offsetBytes < end; offsetBytes += SLOW_READ_BYTES) {
+      const lengthBytes = Math.min(SLOW_READ_BYTES, end - offsetBytes);
+      const { pieces } = await this.read(spec, { offsetBytes, lengthBytes });
+      for await (const piece of pieces) {
+        const bytes = Buffer.from(piece.bytes);
+        piece.release();
+        yield { bytes, release: () => undefined };
       }
-    });
+    }
   }
 
   async receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody> {
     const memory = { lender: this.#options.bodyLender, memory: this.#memory };
     const threads = this.#options.pools.threadsOf(volume.poolName);
-    return await receiveBody(body, {
+    const receiving = receiveBody(body, {
       ...memory,
       receiveFrom: async (descriptor, segments) =>
         await this.#withOwnDescriptor(
@@ -138,6 +155,7 @@ class ThreadVolumes implements Volumes {
           async (own) => await threads.leastBusy().call('receive', { descriptor: own, segments }),
         ),
     });
+    return await this.#announced(receiving, this.#digestsOf(volume).announce(body.lengthBytes));
   }
 
   async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {
@@ -174,9 +192,10 @@ class ThreadVolumes implements Volumes {
     return await this.#onVolume(spec, (thread) => thread.call('map', { driveId, range, withHash }));
   }
 
-  async fillHoles(spec: VolumeSpec): Promise<number> {
+  async fillHoles(spec: VolumeSpec, signal: AbortSignal): Promise<number> {
     let writtenBytes = 0;
     for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
+      signal.throwIfAborted();
       const lengthBytes = Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes);
       writtenBytes += await this.#fillStep(spec, { offsetBytes, lengthBytes });
     }
@@ -191,6 +210,38 @@ class ThreadVolumes implements Volumes {
 
   #groupOf({ poolName }: StoredVolume): DataThreadGroup {
     return this.#options.pools.threadsOf(poolName);
+  }
+
+  /** The announcement ends when the body is hashed or given back, whichever is first. */
+  async #announced(receiving: Promise<ReceivedBody>, end: () => void): Promise<ReceivedBody> {
+    try {
+      const received = await receiving;
+      const body = {
+        segments: received.segments,
+        release() {
+          end();
+          received.release();
+        },
+      };
+      this.#announcements.set(body, end);
+      return body;
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  /** Each pool's own, so that nobody waits for a thread of a pool whose disk has stalled. */
+  #digestsOf({ poolName }: { poolName: string }): BodyDigests {
+    let digests = this.#digests.get(poolName);
+    if (digests === undefined) {
+      digests = new BodyDigests(async (bodies) => {
+        const thread = this.#options.pools.threadsOf(poolName).leastBusy();
+        return await thread.call('sha256', { bodies });
+      });
+      this.#digests.set(poolName, digests);
+    }
+    return digests;
   }
 
   /** Works with a second descriptor of the socket: the first one may be closed, and its number used anew, meanwhile. */
@@ -226,7 +277,11 @@ class ThreadVolumes implements Volumes {
     let group = this.#flushGroups.get(driveId);
     if (group === undefined) {
       group = createFlushGroup(async () => {
-        await this.#onVolume(spec, (thread) => thread.call('flush', { driveId }));
+        const thread = this.#groupOf(spec).leastBusy();
+        await answered(spec, async () => {
+          await thread.ensureOpenAnySize(spec);
+          await thread.call('flush', { driveId });
+        });
       });
       this.#flushGroups.set(driveId, group);
     }
@@ -239,7 +294,11 @@ class ThreadVolumes implements Volumes {
     const { isPoolLow, done } = await this.#options.pools.admitWrite(spec.poolName, bodyBytes);
     let writtenBytes = 0;
     try {
-      const task = { offsetBytes, segments: body.segments, encoding, sha256, isPoolLow };
+      const isCompared = sha256 !== null && bodyBytes >= PAIRED_BYTES;
+      this.#announcements.get(body)?.();
+      if (isCompared) checkDigest(await this.#digestsOf(spec).sha256(body.segments), sha256);
+      const { segments } = body;
+      const task = { offsetBytes, segments, encoding, sha256: isCompared ? null : sha256, isPoolLow };
       const { driveId } = spec;
       const written = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, task }));
       ({ writtenBytes } = written);
@@ -260,20 +319,6 @@ class ThreadVolumes implements Volumes {
       done(writtenBytes);
     }
   }
-}
-
-/** @throws what kept the drive from being read at all */
-function sentPart(sent: SentRange, headBytes: number, volume: StoredVolume): SentPart {
-  const error = sent.failure === null ? null : poolFailure(reviveFailure(sent.failure), volume);
-  const isHeadSent = sent.sentBytes >= headBytes;
-  if (sent.sentBytes === 0 && error !== null) throw error;
-  const isCut = sent.isBroken || (sent.sentBytes > 0 && !isHeadSent);
-  const failure = isCut ? new Error('The connection has been cut.') : error;
-  return {
-    isHeadSent,
-    sentBytes: Math.max(0, sent.sentBytes - headBytes),
-    failure: failure instanceof Error ? failure : null,
-  };
 }
 
 /** Translates what the operating system says of a pool into an error of the domain. */

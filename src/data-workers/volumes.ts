@@ -23,15 +23,20 @@ export interface Volumes {
    * Reads the range and has a data thread send it straight to a socket, as far as the client takes it without being
    * waited for. Nothing is sent when the range cannot be read at all.
    */
-  send(volume: VolumeSpec, range: Range, socket: SocketOutput): Promise<SentPart>;
+  send(volume: VolumeSpec, range: Range, socket: SocketOutput): Sending;
+  /** Begins to read for a client that is slow: as `read`, but what it is waited for with is memory of its own. */
+  readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece>;
   /** Takes in a whole body of the volume's drive, up to 64 MiB, as it comes. */
   receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody>;
   /** Writes a received body as a whole or not at all, durably; answers the bytes written. */
   write(spec: VolumeSpec, request: BodyWrite): Promise<number>;
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
   map(spec: VolumeSpec, request: { range: Range; withHash: boolean }): Promise<readonly MappedBlock[]>;
-  /** Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. */
-  fillHoles(spec: VolumeSpec): Promise<number>;
+  /**
+   * Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. Rejects with the signal's
+   * reason once it is aborted; what has been filled by then stays.
+   */
+  fillHoles(spec: VolumeSpec, signal: AbortSignal): Promise<number>;
   /** Serves an NBD connection, whose handshake is over, until it ends. */
   attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection;
   /** Closes the volume in every thread. */
@@ -70,9 +75,20 @@ export interface BodyWrite {
 
 /** A socket that nobody else writes to until the call has ended. */
 export interface SocketOutput {
-  readonly descriptor: number;
+  /**
+   * Its descriptor; null when it cannot be written to past its owner any more. To be duplicated at once: when the
+   * client hangs up, the number becomes another client's.
+   */
+  descriptor(): number | null;
   /** What is sent before the bytes of the drive; at most 16 KiB. */
   readonly head: Uint8Array;
+}
+
+/** A range on its way to a socket. */
+export interface Sending {
+  readonly done: Promise<SentPart>;
+  /** Has nothing sent, now or later; false when it is too late for that. */
+  takeBack(): boolean;
 }
 
 /** What a socket took of a range. */
@@ -80,8 +96,10 @@ export interface SentPart {
   readonly isHeadSent: boolean;
   /** Of the range, without the head. */
   readonly sentBytes: number;
-  /** Why nothing more can be sent: the connection is broken, or the drive could not be read on. */
-  readonly failure: Error | null;
+  /** Whether the connection is broken: nothing more can be sent. */
+  readonly isCut: boolean;
+  /** Why the drive could not be read on; null when it was. */
+  readonly failure: unknown;
 }
 
 /** A body as it comes from a client. */

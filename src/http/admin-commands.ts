@@ -15,6 +15,7 @@ import type { Command, CommandCall } from './command.ts';
 import { pathParam } from './command.ts';
 import { driveParam, NO_INPUT } from './drive-commands.ts';
 import { quoted } from './error-table.ts';
+import { signalOfHangUp } from './exchange.ts';
 import { PAGE_PARAMETERS, parseListPart } from './query.ts';
 
 const QUERY = { method: 'GET', access: 'admin', parameters: [], input: NO_INPUT } as const;
@@ -120,7 +121,8 @@ export const ADMIN_COMMANDS: readonly Command[] = [
     input: EXPORT_KEY,
     run: async (call) => {
       const driveId = driveParam(call);
-      return info(await call.service.masterKeys.exportKey(call.actor, driveId, parseExportKey(call.fields)));
+      const request = { ...parseExportKey(call.fields), signal: signalOfHangUp(call.exchange) };
+      return info(await call.service.masterKeys.exportKey(call.actor, driveId, request));
     },
   },
   {

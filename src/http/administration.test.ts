@@ -1,6 +1,14 @@
+import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { ADMIN, DRIVE, fakeService, OTHER, OWNER } from '../../test/helpers/fake-service.ts';
-import { httpHarness, request } from '../../test/helpers/http-harness.ts';
+import {
+  basicAuth,
+  head,
+  httpHarness,
+  listeningHarness,
+  rawClient,
+  request,
+} from '../../test/helpers/http-harness.ts';
 
 /** What the service was asked by this request, and the answer. */
 async function asAdmin(method: string, url: string, body?: string) {
@@ -58,7 +66,55 @@ test('key rotate, info of a user, of pools, of any drive and of all drives reach
 
 test('key export fills the holes unless told not to', async () => {
   const filled = await asAdmin('POST', `/admin/drives/${DRIVE}/key/export`);
-  expect(filled.call?.args.slice(1)).toEqual([DRIVE, { fillHoles: true }]);
+  const signal = expect.any(AbortSignal) as AbortSignal;
+  expect(filled.call?.args.slice(1)).toEqual([DRIVE, { fillHoles: true, signal }]);
   const unfilled = await asAdmin('POST', `/admin/drives/${DRIVE}/key/export`, 'fill false\n');
-  expect(unfilled.call?.args.slice(1)).toEqual([DRIVE, { fillHoles: false }]);
+  expect(unfilled.call?.args.slice(1)).toEqual([DRIVE, { fillHoles: false, signal }]);
+});
+
+/** An export of a key that goes on until it is told to stop, and what it was told. */
+function endlessExport() {
+  const { promise: started, resolve: start } = Promise.withResolvers<void>();
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<unknown>();
+  const exportKey = async (_actor: unknown, _drive: string, { signal }: { signal: AbortSignal }) => {
+    start();
+    await once(signal, 'abort');
+    stop(signal.reason);
+    throw signal.reason;
+  };
+  return { started, stopped, service: fakeService({ masterKeys: { exportKey } }).service };
+}
+
+const EXPORT = head(`POST /admin/drives/${DRIVE}/key/export`, { Authorization: basicAuth(ADMIN) });
+
+test('key export stops when its client goes away', async () => {
+  const { started, stopped, service } = endlessExport();
+  await using harness = await listeningHarness({ service });
+  const client = rawClient(harness.address);
+  client.send(EXPORT);
+  await started;
+  client.socket.resetAndDestroy();
+  expect(await stopped).toMatchObject({ code: 'usage' });
+});
+
+test('key export stops when its client ends the connection, and says so to one that still listens', async () => {
+  const { started, service } = endlessExport();
+  await using harness = await listeningHarness({ service });
+  using client = rawClient(harness.address);
+  client.send(EXPORT);
+  await started;
+  client.socket.end();
+  expect((await client.closed()).text).toMatch(/^HTTP\/1.1 400 [^]*ended the connection/);
+});
+
+test('key export that was answered is not told of the end of its connection', async () => {
+  const { service, calls } = fakeService();
+  await using harness = await listeningHarness({ service });
+  using client = rawClient(harness.address);
+  client.send(EXPORT + head('GET /drives/list'));
+  await client.until(OTHER);
+  client.socket.end();
+  expect((await client.closed()).text).toContain('passphrase');
+  const call = calls.find(({ name }) => name === 'masterKeys.exportKey');
+  expect(call?.args[2]).toMatchObject({ signal: { aborted: false } });
 });

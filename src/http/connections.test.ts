@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { DriveError } from '../core/errors.ts';
 import { DRIVE, fakeService, OTHER, OWNER, pagesOf } from '../../test/helpers/fake-service.ts';
+import type { SetDriveInput } from '../service/service.ts';
 import { basicAuth, head, listeningHarness, rawClient } from '../../test/helpers/http-harness.ts';
 
 describe('what is no request', () => {
@@ -14,6 +15,9 @@ describe('what is no request', () => {
     ['a length that is no number', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n'],
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['no Host', `GET /drives/list HTTP/1.1\r\nAuthorization: ${basicAuth()}\r\n\r\n`],
+    ['two Hosts', head('GET /drives/list', { host: 'other' })],
+    ['the same Host twice, to a command for anyone', 'GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n'],
+    ['two Hosts in HTTP/1.0', 'GET /healthz HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n'],
     ['headers of more than 16 KiB', `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(17_000)}\r\n\r\n`],
     ['a path of more than 16 KiB', `GET /${'x'.repeat(17_000)} HTTP/1.1\r\nHost: x\r\n\r\n`],
   ])('%s is 400 usage, and the server goes on', async (_what, text) => {
@@ -54,7 +58,33 @@ describe('what is no request', () => {
     const { text } = await client.closed();
     expect(text).toMatch(/^HTTP\/1.1 200 /);
     expect(text).toContain(OTHER);
-    expect(text.split('HTTP/1.1')).toHaveLength(2);
+    expect(text.match(/^HTTP\/1.1 \d+/gm)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
+  });
+
+  test('requests on one connection are begun one after the other, each when the last is answered', async () => {
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    const set = async (_actor: unknown, _drive: unknown, { name = '' }: SetDriveInput) => {
+      begun.push(name);
+      await gate;
+      return { drive: DRIVE };
+    };
+    const info = async () => {
+      begun.push('info');
+      return { drive: DRIVE };
+    };
+    await using harness = await listeningHarness({ service: fakeService({ drives: { set, info } }).service });
+    using client = rawClient(harness.address);
+    const path = `/drives/${DRIVE}`;
+    for (const name of ['a', 'b'])
+      client.send(`${head(`POST ${path}/set`, { 'Content-Length': 7 })}name ${name}\n`);
+    client.send(head(`GET ${path}/info`));
+    while (begun.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(begun).toEqual(['a']);
+    open();
+    while (client.received().split('HTTP/1.1 200').length < 4) await client.until('HTTP/1.1 200');
+    expect(begun).toEqual(['a', 'b', 'info']);
   });
 
   test('a chunked body that is broken is 400', async () => {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { DetachedBody } from './detached-body.ts';
@@ -31,9 +32,10 @@ export class DirectConnection extends Duplex {
   /** Begins to read again, also where a read that came to nothing has made the stream wait for its end. */
   readonly #readOn: () => void;
   #position: Position = { kind: 'head' };
-  /** What has come behind a body that nobody has taken yet, or behind its end. */
+  /** What has come and may not pass yet. */
   #held: Buffer = NO_BYTES;
   #isReleasing = false;
+  #isAnswering = false;
   #hasEnded = false;
   #isSilent = false;
 
@@ -55,6 +57,7 @@ export class DirectConnection extends Duplex {
     socket.on('timeout', () => this.emit('timeout'));
     socket.on('error', (error) => this.destroy(error));
     socket.on('close', () => this.destroy());
+    this.on('resume', () => this.#releaseSoon());
   }
 
   get remoteAddress(): string | undefined {
@@ -67,6 +70,18 @@ export class DirectConnection extends Duplex {
     return isIdle ? this.#descriptor : null;
   }
 
+  /**
+   * Keeps the next request back until this answer is through: of requests that are not all safe, one must be done
+   * before the next is begun (RFC 9112, 9.3.2), or of two writes the first one could win.
+   */
+  waitFor(res: ServerResponse): void {
+    this.#isAnswering = true;
+    res.once('close', () => {
+      this.#isAnswering = false;
+      this.#releaseSoon();
+    });
+  }
+
   /** Hands over the body of the write whose head has just passed, when it has stayed behind. */
   takeBody(): DetachedBody | null {
     if (this.#position.kind !== 'detached' || this.#position.body.isTaken) return null;
@@ -74,12 +89,18 @@ export class DirectConnection extends Duplex {
     body.isTaken = true;
     const held = this.#held;
     this.#held = held.subarray(body.receive(held));
+    if (this.#hasEnded) this.#releaseSoon();
     return body;
   }
 
   get #descriptor(): number | null {
     const descriptor = this.destroyed ? -1 : (handleOf(this.#socket)?.fd ?? -1);
     return descriptor < 0 ? null : descriptor;
+  }
+
+  /** The descriptor, unless the stream above it has read ahead: who reads from it then would miss those bytes. */
+  get #freshDescriptor(): number | null {
+    return this.#socket.readableLength === 0 ? this.#descriptor : null;
   }
 
   /** From now on, what is written is taken to have been sent already, until the function it returns is called. */
@@ -108,7 +129,8 @@ export class DirectConnection extends Duplex {
   }
 
   override _read(): void {
-    if (this.#mayRead()) this.#readOn();
+    if (this.#held.byteLength === 0 && this.#mayRead()) this.#readOn();
+    else this.#releaseSoon();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -145,6 +167,7 @@ export class DirectConnection extends Duplex {
     for (let rest = chunk; rest.byteLength > 0;) {
       if (this.#mustHold()) {
         this.#held = Buffer.concat([this.#held, rest]);
+        this.#stopReading();
         return;
       }
       rest = rest.subarray(this.#takeSome(rest));
@@ -196,34 +219,51 @@ export class DirectConnection extends Duplex {
   #detach(lengthBytes: number): DetachedBody {
     this.#stopReading();
     return new DetachedBody(lengthBytes, {
-      descriptor: () => this.#descriptor,
+      descriptor: () => this.#freshDescriptor,
       read: () => this.#readOn(),
       stop: () => this.#stopReading(),
       onComplete: () => {
         this.#position = { kind: 'head' };
-        this.#isReleasing = true;
-        // Not at once: this may be called from within Node's parser, which is not through with the head.
-        process.nextTick(() => this.#release());
+        this.#releaseSoon();
       },
     });
   }
 
-  /** Goes on with what came behind a body. */
+  /** Not at once: this may be called from within Node's parser, which is not through with a head. */
+  #releaseSoon(): void {
+    if (this.#isReleasing) return;
+    this.#isReleasing = true;
+    process.nextTick(() => this.#release());
+  }
+
+  /** Goes on with what was held. */
   #release(): void {
     this.#isReleasing = false;
     const held = this.#held;
     this.#held = NO_BYTES;
     this.#take(held);
     if (this.#hasEnded) this.#takeEnd();
-    else this.#readOn();
+    else if (this.#mayRead()) this.#readOn();
   }
 
   #mayRead(): boolean {
+    if (this.#mustHold()) return false;
     return this.#position.kind !== 'detached' || this.#position.body.isRead;
   }
 
   #mustHold(): boolean {
-    return this.#isReleasing || (this.#position.kind === 'detached' && !this.#position.body.isTaken);
+    if (this.#isReleasing) return true;
+    switch (this.#position.kind) {
+      case 'head':
+        if (this.#isAnswering) return true;
+        // Whose body has stayed behind is asked while its head passes, so no other head may be waiting before it.
+        return this.readableFlowing !== true || this.readableLength > 0;
+      case 'detached':
+        return !this.#position.body.isTaken;
+      case 'body':
+      case 'unclear':
+        return false;
+    }
   }
 
   /** Not one byte more is taken from the system until `resume`. */
@@ -241,7 +281,7 @@ export class DirectConnection extends Duplex {
 
   #takeEnd(): void {
     this.#hasEnded = true;
-    if (this.#mustHold()) return;
+    if (this.#held.byteLength > 0 || this.#isReleasing) return;
     if (this.#position.kind === 'detached') this.#position.body.fail();
     this.push(null);
   }

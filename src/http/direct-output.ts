@@ -31,14 +31,13 @@ export function directOutput(exchange: Exchange, headers: OutgoingHttpHeaders): 
   const { socket } = req;
   if (!(socket instanceof DirectConnection) || exchange.isHead || exchange.mustClose) return null;
   if (!res.shouldKeepAlive || res.socket !== req.socket) return null;
-  const descriptor = socket.idleDescriptor;
-  if (descriptor === null) return null;
+  if (socket.idleDescriptor === null) return null;
   const lines = Object.entries({ ...headers, 'X-Request-Id': requestId }).map(
     ([name, value]) => `${name}: ${String(value)}\r\n`,
   );
   const date = new Date().toUTCString();
   const head = `HTTP/1.1 200 OK\r\n${lines.join('')}Date: ${date}\r\nConnection: keep-alive\r\n\r\n`;
-  return { descriptor, head: Buffer.from(head, 'latin1') };
+  return { descriptor: () => socket.idleDescriptor, head: Buffer.from(head, 'latin1') };
 }
 
 /** Lets the HTTP server finish an answer of which every byte has been sent past it. */

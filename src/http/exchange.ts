@@ -5,6 +5,7 @@ import type { HttpLimits } from './limits.ts';
 import { acceptsJson } from './rendering.ts';
 import { detachedFlow, parsedFlow } from './body-flow.ts';
 import { DirectConnection } from './direct-connection.ts';
+import { usage } from './error-table.ts';
 import { RequestBody } from './request-body.ts';
 import type { BodyRules, HttpClock } from './request-body.ts';
 
@@ -65,6 +66,25 @@ function bodyOf(
   const { socket } = message.req;
   const detached = socket instanceof DirectConnection ? socket.takeBody() : null;
   return new RequestBody(detached === null ? parsedFlow(message) : detachedFlow(detached, message), rules);
+}
+
+/**
+ * Aborted, with what to answer, when the client goes away before its answer. Many hang up by ending their side only, so
+ * that counts too: this is for work so long that nobody wants it done for a client that is gone.
+ */
+export function signalOfHangUp({ req, res }: Exchange): AbortSignal {
+  const hangUp = new AbortController();
+  const { socket } = req;
+  const abort = (): void => {
+    hangUp.abort(usage('The client ended the connection before its answer was there.'));
+  };
+  if (socket.readableEnded) abort();
+  socket.once('end', abort);
+  res.once('close', () => {
+    socket.off('end', abort);
+    if (!res.writableFinished) abort();
+  });
+  return hangUp.signal;
 }
 
 /** The client's own id when it is fit for a log line, else a new one. */

@@ -133,6 +133,8 @@ async function admit(parts: AppParts, exchange: Exchange, command: Command | und
   if (req.httpVersion === '1.1' && req.headers.host === undefined) {
     throw usage('The request has no Host header.');
   }
+  // RFC 9112, 3.2: two of them may mean two servers to two readers.
+  if (countHosts(req.rawHeaders) > 1) throw usage('The request has more than one Host header.');
   if (command?.access === 'anyone') return;
   const login = parseBasicAuth(req.headers.authorization);
   const address = req.socket.remoteAddress ?? '';
@@ -140,4 +142,13 @@ async function admit(parts: AppParts, exchange: Exchange, command: Command | und
   if (exchange.user !== null) return;
   parts.metrics.authFailed();
   throw new DriveError('auth', "This needs HTTP Basic credentials: a user's UUID and its API key.");
+}
+
+/** @param rawHeaders names and values by turns, which Node has not merged */
+function countHosts(rawHeaders: readonly string[]): number {
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    if (rawHeaders[index]?.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts;
 }

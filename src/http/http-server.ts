@@ -122,7 +122,9 @@ function serve(
   { guard, waiting }: { guard: ConnectionGuard; waiting: WeakSet<IncomingMessage> },
 ): Server {
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
-    if (!guard.isRefused(req)) handler(req, res);
+    if (guard.isRefused(req)) return;
+    if (req.socket instanceof DirectConnection) req.socket.waitFor(res);
+    handler(req, res);
   };
   server.on('request', handle);
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {

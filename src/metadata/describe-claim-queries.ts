@@ -91,6 +91,9 @@ export function describeClaimQueries(store: () => MetadataStore): void {
       expect(await expired(20)).toEqual([early.serverId, late.serverId]);
       expect(await expired(20, 1)).toEqual([early.serverId]);
       expect(await expired(9)).toEqual([]);
+      const before = await store().claims.count();
+      await store().transaction((tx) => tx.claims.remove(late));
+      expect(await store().claims.count()).toBe(before - 1);
     });
 
     test('go with their drive', async () => {

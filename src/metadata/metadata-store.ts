@@ -173,6 +173,8 @@ export interface ClaimReader {
   list(driveIds: readonly string[]): Promise<readonly Claim[]>;
   /** Claims whose lease has run out, the longest ago first, at most `limit`. */
   listExpired(request: { nowMs: number; limit: number }): Promise<readonly Claim[]>;
+  /** How many claims there are, those whose lease has run out but that nobody has ended yet included. */
+  count(): Promise<number>;
 }
 
 export interface ClaimWriter {

@@ -1,9 +1,13 @@
 import { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
 
-/** A descriptor to serve a client's connection by; disposing of it ends the connection. */
-export interface LentSocket extends Disposable {
+/** How long a client may take for what it was sent last. */
+const LAST_MOMENT_MS = 1000;
+
+/** A descriptor to serve a client's connection by; disposing of it ends the connection once what was sent is out. */
+export interface LentSocket extends AsyncDisposable {
   readonly descriptor: number;
 }
 
@@ -15,7 +19,8 @@ export function lendSocket(socket: Socket): LentSocket {
   if (socket instanceof TLSSocket) return pipe(socket);
   const handle = (socket as unknown as { readonly _handle: { readonly fd: number } | null })._handle;
   if (handle === null || handle.fd < 0) throw new Error('The client is gone.');
-  return { descriptor: handle.fd, [Symbol.dispose]: () => socket.destroy() };
+  const destroy = async (): Promise<void> => void socket.destroy();
+  return { descriptor: handle.fd, [Symbol.asyncDispose]: destroy };
 }
 
 function pipe(client: TLSSocket): LentSocket {
@@ -26,16 +31,22 @@ function pipe(client: TLSSocket): LentSocket {
     client.destroy();
     plain.destroy();
   };
-  for (const side of [client, plain]) side.on('error', end).on('close', end);
+  const over = new Promise<void>((resolve) => {
+    for (const event of ['finish', 'close']) client.once(event, () => resolve());
+  });
+  // That the inner side has ended is passed on behind its last bytes, by the pipe.
+  plain.on('error', end);
+  client.on('error', end).on('close', end);
   client.pipe(plain);
   plain.pipe(client);
   client.resume();
   return {
     descriptor: inner,
-    [Symbol.dispose]() {
+    async [Symbol.asyncDispose]() {
+      // The other side sees the end behind what was sent last, and passes both on.
       calls.close(inner);
-      // What was sent last is still on its way to the client.
-      plain.once('end', () => client.end());
+      await Promise.race([over, sleep(LAST_MOMENT_MS)]);
+      end();
     },
   };
 }

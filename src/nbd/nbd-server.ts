@@ -183,7 +183,7 @@ class NbdListeners implements NbdServer {
     };
     const startedAtMs = clock.monotonicMs();
     logger.info(facts, 'NBD connection');
-    using lent = lendSocket(negotiated.socket);
+    await using lent = lendSocket(negotiated.socket);
     const reason = await attachments.serve(attachment, {
       descriptor: lent.descriptor,
       form: formOf(negotiated),

@@ -148,7 +148,6 @@ export const NBD_ERROR = {
   ENOSPC: 28,
   EOVERFLOW: 75,
   ENOTSUP: 95,
-  ESHUTDOWN: 108,
 } as const;
 
 /** The port that is registered for NBD. */

@@ -1,8 +1,12 @@
 // The part of WebAssembly that Drivebay uses: TypeScript declares it only together with a browser's globals.
 declare namespace WebAssembly {
-  class Memory {
-    constructor(descriptor: { initial: number; maximum: number; shared: true });
-    readonly buffer: SharedArrayBuffer;
+  class Memory<Kind extends ArrayBuffer | SharedArrayBuffer = SharedArrayBuffer> {
+    constructor(
+      descriptor: Kind extends SharedArrayBuffer
+        ? { initial: number; maximum: number; shared: true }
+        : { initial: number },
+    );
+    readonly buffer: Kind;
   }
   class Module {
     constructor(bytes: Uint8Array);

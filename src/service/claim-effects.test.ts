@@ -43,10 +43,10 @@ function write(drive: Drive): Promise<void> {
     sha256: null,
     body: {
       lengthBytes: 1,
-      takeSocket: () => null,
-      async *chunks() {
+      chunks: async function* () {
         yield Buffer.of(1);
       },
+      takeSocket: () => null,
     },
   };
   return scratch.service.driveData.write(owner, drive.driveId, request);

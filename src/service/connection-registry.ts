@@ -3,6 +3,7 @@ import type { DriveLimits } from '../core/drive-limits.ts';
 import {
   addStats,
   CONNECTION_STATS_BYTES,
+  IO_KINDS,
   NO_STATS,
   readStats,
   subtractStats,
@@ -20,6 +21,9 @@ export interface ConnectionRegistryOptions {
   readonly reportFailure: (error: unknown, doing: string) => void;
 }
 
+/** Budgets of drives without connections that are kept. */
+const MAX_IDLE_LIMITS = 1000;
+
 interface Entry extends ConnectionOwner {
   readonly sinceMs: number;
   readonly stats: SharedArrayBuffer;
@@ -34,7 +38,9 @@ export class ConnectionRegistry implements Connections {
   readonly #options: ConnectionRegistryOptions;
   readonly #entries = new Map<string, Set<Entry>>();
   readonly #limits = new Map<string, SharedArrayBuffer>();
+  readonly #limitReads = new WeakMap<SharedArrayBuffer, number>();
   #total = NO_STATS;
+  #isClosing = false;
 
   constructor(options: ConnectionRegistryOptions) {
     this.#options = options;
@@ -59,11 +65,9 @@ export class ConnectionRegistry implements Connections {
       closed: Promise.withResolvers<void>(),
       connection: null,
       collected: NO_STATS,
-      isCut: false,
+      isCut: this.#isClosing,
     };
-    const limit = this.#limits.get(owner.driveId) ?? new SharedArrayBuffer(RATE_LIMIT_BYTES);
-    writeRateLimits(limit, limits);
-    this.#limits.set(owner.driveId, limit);
+    const limit = this.#limitOf(owner.driveId, limits);
     const entries = this.#entries.get(owner.driveId) ?? new Set();
     this.#entries.set(owner.driveId, entries.add(entry));
     return {
@@ -86,8 +90,9 @@ export class ConnectionRegistry implements Connections {
     await Promise.all(others.map((entry) => this.#end(entry)));
   }
 
-  /** Ends every connection; for the end of the process. */
+  /** Ends every connection, also those that are yet to be registered; for the end of the process. */
   async cutAll(): Promise<void> {
+    this.#isClosing = true;
     await Promise.all([...this.#entries.keys()].map((driveId) => this.cut(driveId, [])));
   }
 
@@ -108,16 +113,46 @@ export class ConnectionRegistry implements Connections {
 
   limitsChanged(driveId: string): void {
     const memory = this.#limits.get(driveId);
-    if (memory === undefined) return;
-    this.#options.limitsOf(driveId).then(
-      (limits) => limits !== null && writeRateLimits(memory, limits),
-      (error: unknown) => this.#options.reportFailure(error, `applying new limits of drive ${driveId}`),
-    );
+    if (memory !== undefined) this.#readLimits(driveId, memory);
   }
 
   /** Counts what connections have read and written since the last time. */
   collect(): void {
     for (const entries of this.#entries.values()) for (const entry of entries) this.#collect(entry);
+  }
+
+  /** A drive's budget outlives its connections, so that connecting anew does not fill it. */
+  #limitOf(driveId: string, limits: DriveLimits): SharedArrayBuffer {
+    const known = this.#limits.get(driveId);
+    const memory = known ?? new SharedArrayBuffer(RATE_LIMIT_BYTES);
+    if (known === undefined) writeRateLimits(memory, limits);
+    this.#limits.delete(driveId);
+    this.#limits.set(driveId, memory);
+    this.#forgetIdleLimits();
+    // They may have changed since they were looked up.
+    this.#readLimits(driveId, memory);
+    return memory;
+  }
+
+  #forgetIdleLimits(): void {
+    if (this.#limits.size <= this.#entries.size + MAX_IDLE_LIMITS) return;
+    for (const driveId of this.#limits.keys()) {
+      if (this.#entries.has(driveId)) continue;
+      this.#limits.delete(driveId);
+      return;
+    }
+  }
+
+  #readLimits(driveId: string, memory: SharedArrayBuffer): void {
+    // An answer that was overtaken by a later question is out of date.
+    const read = (this.#limitReads.get(memory) ?? 0) + 1;
+    this.#limitReads.set(memory, read);
+    this.#options.limitsOf(driveId).then(
+      (limits) => {
+        if (limits !== null && this.#limitReads.get(memory) === read) writeRateLimits(memory, limits);
+      },
+      (error: unknown) => this.#options.reportFailure(error, `applying new limits of drive ${driveId}`),
+    );
   }
 
   async #end(entry: Entry): Promise<void> {
@@ -135,7 +170,6 @@ export class ConnectionRegistry implements Connections {
     entries.delete(entry);
     if (entries.size === 0 && this.#entries.get(entry.driveId) === entries) {
       this.#entries.delete(entry.driveId);
-      this.#limits.delete(entry.driveId);
     }
     entry.closed.resolve();
   }
@@ -143,7 +177,7 @@ export class ConnectionRegistry implements Connections {
   #collect(entry: Entry): void {
     const stats = readStats(entry.stats);
     const since = subtractStats(stats, entry.collected);
-    if (since.read.requests === 0 && since.write.requests === 0 && since.flush.requests === 0) return;
+    if (IO_KINDS.every((kind) => since[kind].requests === 0)) return;
     entry.collected = stats;
     this.#total = addStats(this.#total, since);
     this.#options.count(entry.driveId, {

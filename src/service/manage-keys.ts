@@ -13,7 +13,7 @@ import type { ServiceContext } from './service-context.ts';
 export async function exportKey(
   context: ServiceContext,
   driveId: string,
-  { fillHoles }: { fillHoles: boolean },
+  { fillHoles, signal }: { fillHoles: boolean; signal: AbortSignal },
 ): Promise<Info> {
   const drive = await findAny(context.metadata.drives, driveId);
   const keys = await context.metadata.drives.findKeys(driveId);
@@ -21,7 +21,7 @@ export async function exportKey(
     throw new DriveError('usage', `Drive ${driveId} is not encrypted: it has no key.`, { drive: driveId });
   }
   const { passphrase } = unwrapSecrets(context, driveId, keys);
-  const filledBytes = fillHoles ? await fill(context, drive) : 0;
+  const filledBytes = fillHoles ? await fill(context, drive, signal) : 0;
   return {
     drive: driveId,
     passphrase: Buffer.from(passphrase).toString('latin1'),
@@ -30,11 +30,11 @@ export async function exportKey(
   };
 }
 
-async function fill(context: ServiceContext, drive: Drive): Promise<number> {
+async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal): Promise<number> {
   const jobs = await context.metadata.imaging.listTouching([drive.driveId]);
   refuseImagingTarget(drive, jobs, 'filled');
   const spec = await context.volumeKeys.specOf(drive);
-  const holeBytes = await countHoles(context, spec);
+  const holeBytes = await countHoles(context, spec, signal);
   const pool = context.pools.views().find(({ name }) => name === drive.poolName);
   if (pool !== undefined && holeBytes > pool.availableBytes) {
     throw new DriveError(
@@ -44,16 +44,17 @@ async function fill(context: ServiceContext, drive: Drive): Promise<number> {
       { drive: drive.driveId, pool: drive.poolName },
     );
   }
-  return await context.volumes.fillHoles(spec);
+  return await context.volumes.fillHoles(spec, signal);
 }
 
 /** Looked at in one go; only extents are read. */
 const COUNT_STEP_BYTES = 4096 * MIB;
 
 /** Bytes of the drive in blocks of the map that were never written. */
-async function countHoles(context: ServiceContext, spec: VolumeSpec): Promise<number> {
+async function countHoles(context: ServiceContext, spec: VolumeSpec, signal: AbortSignal): Promise<number> {
   let holeBytes = 0;
   for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += COUNT_STEP_BYTES) {
+    signal.throwIfAborted();
     const range = { offsetBytes, lengthBytes: Math.min(COUNT_STEP_BYTES, spec.sizeBytes - offsetBytes) };
     for (const block of await context.volumes.map(spec, { range, withHash: false })) {
       if (block.isZero) holeBytes += block.lengthBytes;

@@ -3,7 +3,7 @@ import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
-import type { LentPieces } from '../data-workers/volumes.ts';
+import type { LentPieces, SentPart } from '../data-workers/volumes.ts';
 import { withinDeadline } from './deadline.ts';
 import { findReadable, refuseImagingTarget } from './drive-lookup.ts';
 import { MAX_READ_BYTES } from './limits.ts';
@@ -42,28 +42,43 @@ async function begin(
   return { sentBytes: null, pieces, sha256 };
 }
 
-/** Has a thread send what the client takes at once, and reads the rest. */
+/** Has a thread send what the client takes at once, and reads the rest. Throws only while nothing has been sent. */
 async function sendFirst(
   context: ServiceContext,
   spec: VolumeSpec,
   { socket, ...range }: DriveReadRequest & { socket: SocketOutput },
 ): Promise<DriveRead> {
   const sending = context.volumes.send(spec, range, socket);
-  const { isHeadSent, sentBytes, failure } = await withinDeadline(spec.poolName, sending, () => undefined);
-  const sent = { sha256: null, sentBytes: isHeadSent ? sentBytes : null };
-  if (failure !== null) return { ...sent, pieces: failing(failure) };
-  if (sentBytes === range.lengthBytes) return { ...sent, pieces: noPieces() };
+  let part: SentPart;
+  try {
+    part = await withinDeadline(spec.poolName, sending.done, () => undefined);
+  } catch (error) {
+    if (sending.takeBack()) throw error;
+    return { sha256: null, sentBytes: 0, pieces: failing(error) };
+  }
+  const { isHeadSent, sentBytes, isCut, failure } = part;
+  if (isCut) return { sha256: null, sentBytes, pieces: noPieces() };
+  if (!isHeadSent) return await begin(context, spec, { ...range, socket: null });
+  if (failure !== null) return { sha256: null, sentBytes, pieces: failing(failure) };
   const rest = { offsetBytes: range.offsetBytes + sentBytes, lengthBytes: range.lengthBytes - sentBytes };
-  const reading = context.volumes.read(spec, rest);
-  const { pieces } = await withinDeadline(spec.poolName, reading, (read) => read.abandon());
-  return { ...sent, pieces };
+  return { sha256: null, sentBytes, pieces: slowPieces(context, spec, rest) };
+}
+
+/** Each is waited for within the deadline. What goes wrong is thrown here, where it ends an answer that has begun. */
+async function* slowPieces(context: ServiceContext, spec: VolumeSpec, range: Range): AsyncGenerator<Piece> {
+  const pieces = context.volumes.readSlowly(spec, range);
+  for (;;) {
+    const { done, value } = await withinDeadline(spec.poolName, pieces.next(), () => undefined);
+    if (done === true) return;
+    yield value;
+  }
 }
 
 async function* noPieces(): AsyncGenerator<Piece> {
   yield* [];
 }
 
-async function* failing(failure: Error): AsyncGenerator<Piece> {
+async function* failing(failure: unknown): AsyncGenerator<Piece> {
   yield* noPieces();
   throw failure;
 }

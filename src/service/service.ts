@@ -177,7 +177,7 @@ export interface DriveRead {
   readonly sha256: Uint8Array | null;
   /** Bytes of the drive that were sent, behind the head; null when not even the head was. */
   readonly sentBytes: number | null;
-  /** What is still to be sent. It throws when that cannot be read. */
+  /** What is still to be sent; nothing when the client is gone. It throws when that cannot be read. */
   readonly pieces: AsyncIterable<Piece>;
 }
 
@@ -243,9 +243,14 @@ export interface AdministrationService {
 export interface MasterKeyService {
   /**
    * The passphrase that opens a drive's LUKS volume with any other tool. With `fillHoles`, what was never written is
-   * first written as encrypted zeros, because other tools would read noise there.
+   * first written as encrypted zeros, because other tools would read noise there; that ends with the signal's reason
+   * when it is aborted, and goes on where it was when it is asked for again.
    */
-  exportKey(actor: User, driveId: string, request: { fillHoles: boolean }): Promise<Info>;
+  exportKey(
+    actor: User,
+    driveId: string,
+    request: { fillHoles: boolean; signal: AbortSignal },
+  ): Promise<Info>;
   /** Makes a new master key current (or takes the one that the operator has put first), and wraps every drive's keys anew under it. */
   rotate(actor: User): Promise<Info>;
 }

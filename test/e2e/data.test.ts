@@ -164,6 +164,37 @@ test('a write of 64 MiB is taken, and so is a gzip that unpacks to it', async ()
   expect((await server.read(drive, 63 * MIB, MIB)).every((byte) => byte === 0)).toBe(true);
 });
 
+test('of large writes at the same time, only those whose digest does not match are refused', async () => {
+  const drive = await server.create('size 32M');
+  const pieces = Array.from({ length: 8 }, (_, index) => noise(`piece ${index}`, 3 * MIB + 1000 * index));
+  const isBad = (index: number): boolean => index % 3 === 1;
+  const answers = await Promise.all(
+    pieces.map((piece, index) => {
+      const headers = { 'content-digest': digest(isBad(index) ? Buffer.from('other bytes') : piece) };
+      return server.write(`${drive}/${index * 4 * MIB}`, piece, headers);
+    }),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(pieces.map((_, index) => (isBad(index) ? 400 : 204)));
+  const reads = await Promise.all(
+    pieces.map((piece, index) => server.read(drive, index * 4 * MIB, piece.length)),
+  );
+  const expected = pieces.map((piece, index) => (isBad(index) ? Buffer.alloc(piece.length) : piece));
+  expect(reads.map((bytes, index) => expected[index]?.equals(bytes))).toEqual(pieces.map(() => true));
+});
+
+test('of large reads at the same time, each has the digest of its own bytes', async () => {
+  const drive = await server.create('size 8M');
+  await server.write(drive, noise('to be hashed', 8 * MIB));
+  const headers = { 'want-content-digest': 'sha-256=1' };
+  const sizes = [4 * MIB, 3 * MIB + 77, 100, 4 * MIB, MIB, 2 * MIB - 1];
+  const answers = await Promise.all(
+    sizes.map((size, index) => server.send({ path: `/drives/${drive}/read/${index}/${size}`, headers })),
+  );
+  expect(answers.map(({ headers }) => headers['content-digest'])).toEqual(
+    answers.map(({ bytes }) => digest(bytes)),
+  );
+});
+
 test('counters count what was read and written, and refused calls not', async () => {
   const drive = await server.create('size 1M');
   await server.write(drive, noise('a', 1000));

@@ -2,10 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noise } from '../helpers/sample-bytes.ts';
-import { scratchDirectory, startRefused, startServer } from '../helpers/server-process.ts';
+import { ADMIN_AUTH, scratchDirectory, startRefused, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
+import { rawSocket, requestHead } from './raw-socket.ts';
 
 const MIB = 1024 * 1024;
 let scratch: string;
@@ -75,6 +77,21 @@ describe('qemu-img with the exported passphrase', () => {
     server = await startServer({ dataDirectory });
     expect((await server.read(drive, 0, 6 * MIB)).equals(data)).toBe(true);
   });
+});
+
+test('filling the holes of a drive stops when the client hangs up', async () => {
+  const drive = await server.create('size 40G');
+  const { volume } = await exportKey(drive, 'fill false');
+  const filledBytes = (): number => statSync(volume).blocks * 512;
+  using raw = await rawSocket(server.port, requestHead(ADMIN_AUTH, `POST /admin/drives/${drive}/key/export`));
+  await expect.poll(filledBytes, { timeout: 30_000, interval: 5 }).toBeGreaterThan(20 * MIB);
+  raw.socket.destroy();
+  // The step that is under way is done to its end.
+  await sleep(2000);
+  const stoppedBytes = filledBytes();
+  await sleep(1000);
+  expect(filledBytes()).toBe(stoppedBytes);
+  expect((await server.post(`/drives/${drive}/destroy`)).status).toBe(204);
 });
 
 describe('the volume file', () => {

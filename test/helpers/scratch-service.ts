@@ -165,6 +165,7 @@ function scratchPools(pool: { readonly isActive: boolean }): Pools {
     connectionThreadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
     lowWordOf: () => new SharedArrayBuffer(4),
     statusOf: () => (pool.isActive ? { isActive: true, room } : { isActive: false, reason: 'It is away.' }),
+    queueDepth: () => 0,
     views: () => [],
     admit: () => Promise.resolve(() => undefined),
     admitWrite: () => Promise.resolve({ isPoolLow: false, done: () => undefined }),
@@ -185,7 +186,10 @@ function scratchVolumes(calls: string[]): Volumes {
     resize: ({ driveId }, sizeBytes) => seen(`resize ${driveId} ${sizeBytes}`, undefined),
     read: ({ driveId }) => seen(`read ${driveId}`, { pieces: noPieces(), abandon: () => undefined }),
     readWithDigest: () => Promise.reject(new Error('Nothing here has a digest.')),
-    send: () => Promise.reject(new Error('Nothing here is sent.')),
+    send: () => {
+      throw new Error('Nothing here is sent by threads.');
+    },
+    readSlowly: () => noPieces(),
     attach: () => ({ ended: Promise.resolve('disconnected'), detach: () => Promise.resolve() }),
     receive: () => Promise.resolve({ segments: [], release: () => undefined }),
     write: ({ driveId }) => seen(`write ${driveId}`, 1),

@@ -15,6 +15,7 @@ const IMPLEMENTATIONS: readonly string[] = [
 const THREAD_ROOTS: ReadonlySet<string> = new Set([
   'src/data-workers/data-operations.ts',
   'src/data-workers/data-thread.ts',
+  'src/data-workers/open-volumes.ts',
   'src/data-workers/served-connections.ts',
   'src/imaging/imaging-thread.ts',
 ]);

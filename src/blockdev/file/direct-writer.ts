@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { MIB } from '../../core/sizes.ts';
 import { isSystemError } from '../system-error.ts';
+import type { AsyncWrites } from './async-writes.ts';
 
 /** From here on, copying into the page cache and writing that back costs more than writing past it. */
 const DIRECT_WRITE_BYTES = MIB;
@@ -24,11 +25,14 @@ export class DirectWriter {
   /** Writes the whole buffer; false, with nothing written, when it must be written the ordinary way. */
   write(offsetBytes: number, from: Uint8Array): boolean {
     if (from.byteLength < DIRECT_WRITE_BYTES) return false;
-    const isAligned = [offsetBytes, from.byteLength, from.byteOffset].every(
-      (at) => at % ALIGNMENT_BYTES === 0,
-    );
-    if (!isAligned || this.#descriptor() === null) return false;
+    if (!isAligned(offsetBytes, from) || this.#descriptor() === null) return false;
     return this.#writeAligned(offsetBytes, from);
+  }
+
+  /** Begins to write the whole buffer, which `settle` of the same writes waits for; false when nothing was begun. */
+  begin(writes: AsyncWrites, offsetBytes: number, from: Uint8Array): boolean {
+    const fd = isAligned(offsetBytes, from) ? this.#descriptor() : null;
+    return fd !== null && writes.begin({ fd, offsetBytes, from });
   }
 
   close(): void {
@@ -37,7 +41,7 @@ export class DirectWriter {
   }
 
   #descriptor(): number | null {
-    this.#directFd ??= openDirect(this.#fd);
+    if (this.#directFd === undefined) this.#directFd = openDirect(this.#fd);
     return this.#directFd;
   }
 
@@ -57,6 +61,10 @@ export class DirectWriter {
     }
     return true;
   }
+}
+
+function isAligned(offsetBytes: number, from: Uint8Array): boolean {
+  return [offsetBytes, from.byteLength, from.byteOffset].every((at) => at % ALIGNMENT_BYTES === 0);
 }
 
 function openDirect(fd: number): number | null {

@@ -16,6 +16,7 @@ import type { BlockDevice } from '../block-device.ts';
 import { readOnly } from '../layers/read-only.ts';
 import type { PoolRoom, StoragePool } from '../storage-pool.ts';
 import { isSystemError } from '../system-error.ts';
+import { AsyncWrites } from './async-writes.ts';
 import { cloneInto } from './file-clone.ts';
 import { fileDevice } from './file-device.ts';
 import { syncDirectory } from './file-io.ts';
@@ -38,6 +39,7 @@ const FOLDER_MODE = 0o700;
 class FilePool implements StoragePool {
   readonly #directory: string;
   readonly #syscalls: FileSyscalls;
+  readonly #writes = new AsyncWrites();
   /** Folders that this process has put on stable storage. */
   readonly #durableFolders = new Set<string>();
 
@@ -65,7 +67,7 @@ class FilePool implements StoragePool {
   open(driveId: string, access: 'read-only' | 'read-write'): BlockDevice {
     const fd = openSync(this.#pathOf(driveId), access === 'read-only' ? 'r' : 'r+');
     try {
-      const device = fileDevice(fd, this.#syscalls);
+      const device = fileDevice(fd, this.#syscalls, this.#writes);
       return access === 'read-only' ? readOnly(device) : device;
     } catch (error) {
       closeSync(fd);

@@ -20,11 +20,18 @@ export interface ByteDevice extends BlockDevice {
  * What lies behind `sizeBytes` in the last block, or behind the device's end as an interrupted shrink may leave it, is
  * never read, and is zeroed before it comes into reach by growing.
  */
-export function byteAccess(device: BlockDevice, options: { sizeBytes: number; lock: DriveLock }): ByteDevice {
+export function byteAccess(device: BlockDevice, options: ByteAccessOptions): ByteDevice {
   if (device.sizeBytes < roundUp(options.sizeBytes, device.blockSize)) {
     throw new RangeError(`${options.sizeBytes} bytes do not fit into a device of ${device.sizeBytes} bytes.`);
   }
   return new ByteAccess(device, options);
+}
+
+export interface ByteAccessOptions {
+  readonly sizeBytes: number;
+  readonly lock: DriveLock;
+  /** Whether the drive may grow elsewhere while this is open: then what lies behind the end may be data, and is kept. */
+  readonly mayGrowElsewhere?: boolean;
 }
 
 class ByteAccess implements ByteDevice {
@@ -32,9 +39,11 @@ class ByteAccess implements ByteDevice {
   readonly #device: BlockDevice;
   readonly #lock: DriveLock;
   readonly #unit: number;
+  readonly #keepsPadding: boolean;
   #sizeBytes: number;
 
-  constructor(device: BlockDevice, { sizeBytes, lock }: { sizeBytes: number; lock: DriveLock }) {
+  constructor(device: BlockDevice, { sizeBytes, lock, mayGrowElsewhere = false }: ByteAccessOptions) {
+    this.#keepsPadding = mayGrowElsewhere;
     this.#device = device;
     this.#lock = lock;
     this.#unit = device.blockSize;
@@ -167,7 +176,7 @@ class ByteAccess implements ByteDevice {
   /** A range that goes to the end of the drive may as well go to the end of its last block. */
   #withPadding({ offsetBytes, lengthBytes }: Range): Range {
     const end = offsetBytes + lengthBytes;
-    if (end < this.#sizeBytes || lengthBytes === 0) return { offsetBytes, lengthBytes };
+    if (end < this.#sizeBytes || lengthBytes === 0 || this.#keepsPadding) return { offsetBytes, lengthBytes };
     return { offsetBytes, lengthBytes: roundUp(end, this.#unit) - offsetBytes };
   }
 

@@ -158,3 +158,16 @@ test('zeroing all of a sector in parts gives its space back too', async () => {
 test('a device that is too small for the drive is refused', () => {
   expect(() => byteAccess(memory(100).device, { sizeBytes: 101, lock: newLock() })).toThrow(RangeError);
 });
+
+test('an opening that the drive has outgrown zeroes nothing behind its own end', async () => {
+  const blocks = encrypted(memory(PAYLOAD + 4096).device);
+  const lock = newLock();
+  const outgrown = byteAccess(blocks, { sizeBytes: 700, lock, mayGrowElsewhere: true });
+  const grown = byteAccess(blocks, { sizeBytes: 1024, lock });
+  await grown.write(0, Buffer.alloc(1024, 7));
+  await outgrown.zero({ offsetBytes: 512, lengthBytes: 188 });
+  await outgrown.discard({ offsetBytes: 0, lengthBytes: 700 });
+  const behind = Buffer.alloc(324);
+  await grown.read(700, behind);
+  expect(behind.equals(Buffer.alloc(324, 7))).toBe(true);
+});

@@ -8,6 +8,9 @@ import { checkRange, checkSize, ExtentList, mapExtents } from '../ranges.ts';
 /** What is encrypted as a whole before it is written, where the thread has the memory for it. */
 const BULK_WRITE_BYTES = MIB;
 
+/** What the disk is given at a time of it. */
+const BULK_PART_BYTES = MIB / 2;
+
 /** The sectors of an encrypted volume. */
 export interface LuksDevice extends BlockDevice {
   /**
@@ -66,18 +69,47 @@ class LuksPayload implements LuksDevice {
 
   write(offsetBytes: number, from: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, from.byteLength);
-    // Small enough to stay in the core's cache until it is written, or as much as the device can take without a copy.
-    const pieceBytes =
-      from.byteLength < BULK_WRITE_BYTES ? XTS_PIECE_BYTES : this.#cipher.engine.lendableBytes;
-    return inPieces({ lengthBytes: from.byteLength, pieceBytes }, (done, lengthBytes) => {
-      const { buffer, giveBack } = this.#cipher.engine.lend(lengthBytes);
+    const { engine } = this.#cipher;
+    if (from.byteLength >= BULK_WRITE_BYTES && engine.lendableBytes >= BULK_WRITE_BYTES) {
+      return this.#writeBulk(offsetBytes, from);
+    }
+    const sizes = { lengthBytes: from.byteLength, pieceBytes: XTS_PIECE_BYTES };
+    return inPieces(sizes, (done, lengthBytes) => {
+      const { buffer, giveBack } = engine.lend(lengthBytes);
       return ensuring(() => {
-        const piece = from.subarray(done, done + lengthBytes);
-        const firstSector = (offsetBytes + done) / SECTOR_BYTES;
-        this.#cipher.encrypt({ firstSector, from: piece, into: buffer });
+        this.#encrypt(offsetBytes + done, from.subarray(done, done + lengthBytes), buffer);
         return this.#device.write(this.#payloadOffsetBytes + offsetBytes + done, buffer);
       }, giveBack);
     });
+  }
+
+  /** Encrypts into memory of its own as much as there is, and lets the disk have each part as soon as it is ready. */
+  #writeBulk(offsetBytes: number, from: Uint8Array): Maybe<void> {
+    const { engine } = this.#cipher;
+    const sizes = { lengthBytes: from.byteLength, pieceBytes: engine.lendableBytes };
+    return inPieces(sizes, (done, lengthBytes) => {
+      const { buffer, giveBack } = engine.lend(lengthBytes);
+      const parts = { lengthBytes, pieceBytes: BULK_PART_BYTES };
+      const begin = (at: number, partBytes: number): Maybe<void> => {
+        const part = buffer.subarray(at, at + partBytes);
+        const partOffset = offsetBytes + done + at;
+        this.#encrypt(partOffset, from.subarray(done + at, done + at + partBytes), part);
+        return beginWrite(this.#device, this.#payloadOffsetBytes + partOffset, part);
+      };
+      // Settled also after an error: the memory may be lent anew only when the disk is through with it.
+      return ensuring(
+        () =>
+          ensuring(
+            () => inPieces(parts, begin),
+            () => this.#device.settleWrites?.(),
+          ),
+        giveBack,
+      );
+    });
+  }
+
+  #encrypt(offsetBytes: number, from: Uint8Array, into: Uint8Array): void {
+    this.#cipher.encrypt({ firstSector: offsetBytes / SECTOR_BYTES, from, into });
   }
 
   zero(range: Range): Maybe<void> {
@@ -129,6 +161,13 @@ class LuksPayload implements LuksDevice {
     checkRange(this, range.offsetBytes, range.lengthBytes);
     return { offsetBytes: range.offsetBytes + this.#payloadOffsetBytes, lengthBytes: range.lengthBytes };
   }
+}
+
+/** Begins to write where the device knows how to, and writes elsewhere. */
+function beginWrite(device: BlockDevice, offsetBytes: number, from: Uint8Array): Maybe<void> {
+  return device.beginWrite === undefined
+    ? device.write(offsetBytes, from)
+    : device.beginWrite(offsetBytes, from);
 }
 
 const ZERO_SECTOR = new Uint8Array(SECTOR_BYTES);

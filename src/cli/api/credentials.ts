@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError, usageError } from '../cli-error.ts';
@@ -70,6 +71,21 @@ function urlAuth(url: URL): string | undefined {
 }
 
 function readCa(path: string): string {
+  const text = readText(path);
+  // Whatever is none would be passed over, and the server then not be trusted for a reason that nobody sees.
+  if (!hasCertificate(text)) throw usageError(`${path} has no certificate in PEM (from --ca or DRIVEBAY_CA)`);
+  return text;
+}
+
+function hasCertificate(text: string): boolean {
+  try {
+    return new X509Certificate(text).subject !== null;
+  } catch {
+    return false;
+  }
+}
+
+function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {

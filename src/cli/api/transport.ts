@@ -56,6 +56,21 @@ export class ConnectionError extends Error {
 export function connectionError(url: URL, error: unknown): ConnectionError {
   if (error instanceof ConnectionError) return error;
   const code = systemCode(error) ?? 'ECONNRESET';
+  if (UNTRUSTED.has(code)) {
+    const sentence =
+      `cannot trust ${url.origin}: its certificate (${code}) comes from no authority that is known here; ` +
+      'name the authority with --ca or DRIVEBAY_CA';
+    return new ConnectionError(code, sentence, error);
+  }
   const reason = error instanceof Error && error.message !== '' ? error.message : code;
   return new ConnectionError(code, `cannot reach ${url.origin}: ${reason}`, error);
 }
+
+/** What OpenSSL calls a certificate whose authority it does not know. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);

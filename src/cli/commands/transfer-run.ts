@@ -6,7 +6,7 @@ import { printJson } from '../output/tables.ts';
 import type { CommonFlags, Session } from '../session.ts';
 import type { TransferContext, TransferTally } from '../transfer/transfer.ts';
 
-export const DEFAULT_PARALLEL = 4;
+export const DEFAULT_PARALLEL = 8;
 export const MOST_PARALLEL = 64;
 
 export interface TransferFlags extends CommonFlags {
@@ -49,6 +49,7 @@ export async function runTransfer(
       progress: createProgress(io, job.verb, flags.quiet === true),
       interruption,
       nextDataBytes: io.nextDataBytes,
+      sha256Pair: io.sha256Pair,
       nowMs: () => io.nowMs(),
       sleep: (delayMs, signal) => io.sleep(delayMs, signal),
     });

@@ -21,11 +21,11 @@ export async function forEachBlock(
   task: BlockTask,
 ): Promise<void> {
   const blocks = Math.ceil(options.driveBytes / BLOCK_BYTES);
+  const count = Math.max(1, Math.min(options.parallel, blocks));
   let next = 0;
   let hasFailed = false;
 
-  async function work(): Promise<void> {
-    const memory = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, options.driveBytes));
+  async function work(memory: Buffer): Promise<void> {
     while (next < blocks && !hasFailed && !options.shouldStop()) {
       const number = next++;
       const offsetBytes = number * BLOCK_BYTES;
@@ -39,7 +39,17 @@ export async function forEachBlock(
     }
   }
 
-  const workers = Array.from({ length: Math.max(1, Math.min(options.parallel, blocks)) }, work);
+  const workers = alignedBuffers(count).map(work);
   const results = await Promise.allSettled(workers);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+const WASM_PAGE_BYTES = 65536;
+
+/** Buffers of a block each that begin on a page, as writes past the page cache need: Node's own begin anywhere. */
+export function alignedBuffers(count: number): Buffer[] {
+  const memory = new WebAssembly.Memory<ArrayBuffer>({ initial: (count * BLOCK_BYTES) / WASM_PAGE_BYTES });
+  return Array.from({ length: count }, (_, index) =>
+    Buffer.from(memory.buffer, index * BLOCK_BYTES, BLOCK_BYTES),
+  );
 }

@@ -3,6 +3,8 @@ import type { Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { CliError, fileError, systemCode, usageError } from '../cli-error.ts';
 import type { NextDataBytes } from '../cli-io.ts';
+import { DirectFile } from './direct-file.ts';
+import { EarlyFlush } from './early-flush.ts';
 import { blockDeviceBytes, HoleFinder, readFully } from './file-source.ts';
 
 export const PART_SUFFIX = '.drivebay-part';
@@ -50,7 +52,8 @@ export async function openFileTarget(
       await rename(partPath, path);
       await syncDirectory(dirname(path));
     };
-    return new HandleTarget({ path, handle, isFresh, nextDataBytes, finish });
+    const direct = await DirectFile.open(partPath);
+    return new HandleTarget({ path, handle, direct, isFresh, nextDataBytes, finish });
   } catch (error) {
     throw fileError('write', partPath, error);
   }
@@ -69,6 +72,7 @@ export async function openDeviceTarget(path: string, sizeBytes: number): Promise
   return new HandleTarget({
     path,
     handle,
+    direct: null,
     isFresh: false,
     nextDataBytes: undefined,
     finish: () => handle.sync(),
@@ -92,6 +96,7 @@ async function syncDirectory(path: string): Promise<void> {
 interface HandleTargetParts {
   readonly path: string;
   readonly handle: FileHandle;
+  readonly direct: DirectFile | null;
   readonly isFresh: boolean;
   readonly nextDataBytes: NextDataBytes | undefined;
   finish(): Promise<void>;
@@ -101,11 +106,13 @@ class HandleTarget implements SeekableTarget {
   readonly isFresh: boolean;
   readonly #parts: HandleTargetParts;
   readonly #holes: HoleFinder | null;
+  readonly #flush: EarlyFlush;
 
   constructor(parts: HandleTargetParts) {
     this.isFresh = parts.isFresh;
     this.#parts = parts;
     const { handle, nextDataBytes } = parts;
+    this.#flush = new EarlyFlush(() => handle.datasync());
     this.#holes = nextDataBytes === undefined ? null : new HoleFinder(handle.fd, nextDataBytes);
   }
 
@@ -119,19 +126,26 @@ class HandleTarget implements SeekableTarget {
   }
 
   async write(offsetBytes: number, bytes: Buffer): Promise<void> {
+    const { direct } = this.#parts;
+    if (direct !== null && (await this.#named(direct.write(offsetBytes, bytes)))) return;
     let writtenBytes = 0;
     while (writtenBytes < bytes.length) {
       const rest = bytes.length - writtenBytes;
       const writing = this.#parts.handle.write(bytes, writtenBytes, rest, offsetBytes + writtenBytes);
       writtenBytes += (await this.#named(writing)).bytesWritten;
     }
+    this.#flush.wrote(bytes.length);
   }
 
-  finish(): Promise<void> {
-    return this.#named(this.#parts.finish());
+  async finish(): Promise<void> {
+    await this.#named(this.#flush.settle());
+    await this.#named(this.#parts.finish());
   }
 
   async close(): Promise<void> {
+    // A failure has been told by `finish`, or does not matter because there is none.
+    await this.#flush.settle().catch(() => undefined);
+    await this.#parts.direct?.close();
     await this.#parts.handle.close();
   }
 

@@ -1,10 +1,11 @@
 import { CliError } from '../cli-error.ts';
 import { forEachBlock, type Block } from './block-workers.ts';
 import type { SeekableTarget } from './download-target.ts';
+import { PieceHasher } from './piece-hasher.ts';
 import { RemoteMap } from './remote-map.ts';
 import type { StreamTarget } from './stream-target.ts';
 import { newTally, type TransferContext, type TransferTally } from './transfer.ts';
-import { isZero, sha256Hex, zeros } from './zero-blocks.ts';
+import { isZero, zeros } from './zero-blocks.ts';
 
 /**
  * Makes a file equal to a drive and receives only what differs; zero blocks become holes. What a part of an earlier
@@ -79,11 +80,13 @@ class DriveReader {
   readonly tally: TransferTally;
   readonly #context: TransferContext;
   readonly #map: RemoteMap;
+  readonly #hasher: PieceHasher;
 
   constructor(context: TransferContext) {
     const { api, driveId, driveBytes } = context;
     this.tally = newTally(driveBytes);
     this.#context = context;
+    this.#hasher = new PieceHasher(context);
     this.#map = new RemoteMap(driveBytes, (range, withHash) => api.map(driveId, range, withHash));
   }
 
@@ -91,7 +94,7 @@ class DriveReader {
   async holds(block: Block): Promise<boolean> {
     if ((await this.#map.state(block.number)) !== 'data') return false;
     const remoteHash = await this.#map.sha256(block.number);
-    if (remoteHash === null || remoteHash !== sha256Hex(block.buffer)) return false;
+    if (remoteHash === null || remoteHash !== (await this.#hasher.sha256(block.buffer))) return false;
     this.tally.unchangedBytes += block.sizeBytes;
     return true;
   }
@@ -104,7 +107,7 @@ class DriveReader {
     }
     const digest = await this.#context.api.read(this.#context.driveId, block.offsetBytes, block.buffer);
     if (digest === null) this.tally.uncheckedBytes += block.sizeBytes;
-    else if (digest !== sha256Hex(block.buffer)) {
+    else if (digest !== (await this.#hasher.sha256(block.buffer))) {
       throw new CliError(
         'corrupt',
         `the bytes received at offset ${block.offsetBytes} are not those of the digest`,

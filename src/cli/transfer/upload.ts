@@ -1,10 +1,11 @@
 import { CliError } from '../cli-error.ts';
 import { forEachBlock, type Block } from './block-workers.ts';
 import { PieceEncoder, type GzipMode } from './piece-encoder.ts';
+import { PieceHasher } from './piece-hasher.ts';
 import { RemoteMap } from './remote-map.ts';
 import { newTally, type TransferContext, type TransferTally } from './transfer.ts';
 import type { UploadSource } from './upload-source.ts';
-import { createZeroWrites, isZero, sha256Hex } from './zero-blocks.ts';
+import { createZeroWrites, isZero } from './zero-blocks.ts';
 
 /**
  * Makes a drive equal to a source, zeros after its end, and sends only what differs: what is zero on both sides is
@@ -45,6 +46,7 @@ class Upload {
   readonly #source: UploadSource;
   readonly #remote: RemoteMap;
   readonly #encoder: PieceEncoder;
+  readonly #hasher: PieceHasher;
   readonly #zeroWrite = createZeroWrites();
 
   constructor(context: TransferContext, source: UploadSource, options: UploadOptions) {
@@ -55,6 +57,7 @@ class Upload {
     this.#remote = new RemoteMap(driveBytes, async (range, withHash) =>
       options.isNewDrive ? [{ ...range, isZero: true, sha256: null }] : api.map(driveId, range, withHash),
     );
+    this.#hasher = new PieceHasher(context);
     this.#encoder = new PieceEncoder(options.gzip, context);
   }
 
@@ -97,14 +100,14 @@ class Upload {
     let sha256: string | null = null;
     if ((await this.#remote.state(block.number)) === 'data') {
       const remoteHash = this.#remote.sha256(block.number);
-      sha256 = sha256Hex(block.buffer);
+      sha256 = await this.#hasher.sha256(block.buffer);
       if ((await remoteHash) === sha256) {
         this.tally.unchangedBytes += block.sizeBytes;
         return;
       }
     }
     await this.#encoder.deliver(block.buffer, async ({ body, isGzip }) => {
-      const digest = isGzip || sha256 === null ? sha256Hex(body) : sha256;
+      const digest = isGzip || sha256 === null ? await this.#hasher.sha256(body) : sha256;
       const piece = { offsetBytes: block.offsetBytes, body, isGzip, sha256: digest };
       await this.#context.api.write(this.#context.driveId, piece);
       this.tally.wireBytes += body.length;

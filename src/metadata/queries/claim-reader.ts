@@ -62,6 +62,10 @@ export function createClaimReader(db: Kysely<Schema>, queries: ClaimQueries): Cl
         .execute();
       return rows.map(toClaim);
     },
+    async count() {
+      const counted = db.selectFrom('claims').select((each) => each.fn.countAll().as('claims'));
+      return Number((await counted.executeTakeFirstOrThrow()).claims);
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 import type { BlockDevice, Maybe } from '../../blockdev/block-device.ts';
-import { GIB } from '../../core/sizes.ts';
+import { GIB, MIB } from '../../core/sizes.ts';
 import { NBD_CMD, NBD_CMD_FLAG, NBD_ERROR, NBD_STATE } from '../protocol-numbers.ts';
 import { IO_BUFFER_BYTES } from './io-buffers.ts';
 import type { Output } from './output.ts';
@@ -11,7 +11,7 @@ import {
   writeOutcome,
   writeStatus,
 } from './reply-format.ts';
-import type { ReplyForm } from './reply-format.ts';
+import type { ReplyForm, StatusExtent } from './reply-format.ts';
 import type { Request } from './request.ts';
 
 /** The data of one reply that does not fit into a buffer is sent in parts of this many bytes. */
@@ -21,6 +21,7 @@ const HOLE_STEP_BYTES = GIB;
 const ZERO_STEP_BYTES = 256 * 1024;
 /** What one BLOCK_STATUS looks at, and the most extents that it answers. */
 const STATUS_RANGE_BYTES = GIB;
+const STATUS_STEP_BYTES = 64 * MIB;
 const MAX_EXTENTS = 4096;
 
 const ZEROS = new Uint8Array(ZERO_STEP_BYTES);
@@ -77,7 +78,7 @@ export class DeviceWork {
       this.#job = { kind: 'read', request: request.copy(), startedAtMs, doneBytes: 0 };
       return true;
     }
-    const buffer = output.room(replyBytes);
+    const buffer = output.room(Math.max(replyBytes, SHORT_REPLY_BYTES));
     if (buffer === null) return false;
     const start = output.end;
     const data = writeDataHeader(buffer.numbers, start, {
@@ -127,21 +128,11 @@ export class DeviceWork {
 
   /** Answers BLOCK_STATUS; false when the output has no room for it at the moment. */
   blockStatus(request: Request): boolean {
-    const { output, device, form, contextId } = this.#options;
+    const { output, form, contextId } = this.#options;
     const buffer = output.room(statusReplyBytes(form, MAX_EXTENTS));
     if (buffer === null) return false;
     try {
-      const range = {
-        offsetBytes: request.offsetBytes,
-        lengthBytes: Math.min(request.lengthBytes, STATUS_RANGE_BYTES),
-      };
-      const limit = (request.flags & NBD_CMD_FLAG.REQ_ONE) === 0 ? MAX_EXTENTS : 1;
-      const extents = now(device.extents(range))
-        .slice(0, limit)
-        .map(({ kind, lengthBytes }) => ({
-          lengthBytes,
-          flags: kind === 'zero' ? NBD_STATE.HOLE | NBD_STATE.ZERO : 0,
-        }));
+      const extents = this.#extents(request);
       const reply = { form, request, contextId: contextId ?? 0, extents };
       output.extendTo(writeStatus(buffer.numbers, output.end, reply));
     } catch (error) {
@@ -167,7 +158,8 @@ export class DeviceWork {
     const hasHeader = doneBytes === 0 || !isOnePiece;
     const lengthBytes = Math.min(STREAM_BYTES, request.lengthBytes - doneBytes);
     const isLast = doneBytes + lengthBytes === request.lengthBytes;
-    const buffer = output.room((hasHeader ? this.#headerBytes : 0) + lengthBytes);
+    const replyBytes = (hasHeader ? this.#headerBytes : 0) + lengthBytes;
+    const buffer = output.room(Math.max(replyBytes, SHORT_REPLY_BYTES));
     if (buffer === null) return 'full';
     const offsetBytes = request.offsetBytes + doneBytes;
     const header = isOnePiece ? { lengthBytes: request.lengthBytes, isLast: true } : { lengthBytes, isLast };
@@ -216,6 +208,24 @@ export class DeviceWork {
     } catch (error) {
       return errorNumber(error);
     }
+  }
+
+  /** Looks at a part of the range at a time, for where data and holes alternate there are more than can be answered. */
+  #extents({ flags, offsetBytes, lengthBytes }: Request): readonly StatusExtent[] {
+    const most = (flags & NBD_CMD_FLAG.REQ_ONE) === 0 ? MAX_EXTENTS : 1;
+    const end = offsetBytes + Math.min(lengthBytes, STATUS_RANGE_BYTES);
+    const found: { lengthBytes: number; flags: number }[] = [];
+    for (let at = offsetBytes; at < end; at += STATUS_STEP_BYTES) {
+      const range = { offsetBytes: at, lengthBytes: Math.min(STATUS_STEP_BYTES, end - at) };
+      for (const extent of now(this.#options.device.extents(range))) {
+        const state = extent.kind === 'zero' ? NBD_STATE.HOLE | NBD_STATE.ZERO : 0;
+        const last = found.at(-1);
+        if (last?.flags === state) last.lengthBytes += extent.lengthBytes;
+        else if (found.length === most) return found;
+        else found.push({ lengthBytes: extent.lengthBytes, flags: state });
+      }
+    }
+    return found;
   }
 
   #isTaken(offsetBytes: number, lengthBytes: number): boolean {

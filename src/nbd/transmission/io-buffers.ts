@@ -1,3 +1,5 @@
+import { addressOf } from '../../runtime/memory-address.ts';
+
 /** Memory that sockets, files and ciphers work on: as bytes, as numbers, and by its address in the process. */
 export interface IoBuffer {
   readonly bytes: Buffer;
@@ -21,35 +23,52 @@ export const IO_BUFFER_BYTES = 576 * 1024;
 /** What requests are received into, before it is known whose data follows. */
 export const INPUT_BYTES = 128 * 1024;
 const IO_BUFFERS = 24;
+/** Of the buffers that were made because all those were out, how many are kept for the next time. */
+const MAX_SPARE_BUFFERS = 40;
 /** The memory that one thread needs. */
 export const TRANSMISSION_BYTES = INPUT_BYTES + IO_BUFFERS * IO_BUFFER_BYTES;
 
-/** The memory of one thread: one input, which is empty between any two connections' turns, and buffers that are lent. */
+/**
+ * The memory of one thread: one input, which is empty between any two connections' turns, and buffers that are lent.
+ * A client that does not take its replies, or stops in the middle of a WRITE, keeps what it has, so more are made when
+ * all are out: nobody waits for somebody else's client. A connection has two at the most.
+ */
 export class IoBuffers {
   readonly input: IoBuffer;
   readonly #free: IoBuffer[] = [];
-  readonly #own = new Set<IoBuffer>();
+  readonly #lent = new Set<IoBuffer>();
 
   constructor(region: Region) {
     this.input = part(region, 0, INPUT_BYTES);
     for (let index = 0; index < IO_BUFFERS; index += 1) {
-      const buffer = part(region, INPUT_BYTES + index * IO_BUFFER_BYTES, IO_BUFFER_BYTES);
-      this.#free.push(buffer);
-      this.#own.add(buffer);
+      this.#free.push(part(region, INPUT_BYTES + index * IO_BUFFER_BYTES, IO_BUFFER_BYTES));
     }
     // The lowest go out first, so that memory that was never needed stays untouched.
     this.#free.reverse();
   }
 
-  /** Lends a buffer; null when all are out, which are then with clients that do not take their replies. */
-  borrow(): IoBuffer | null {
-    return this.#free.pop() ?? null;
+  /** How many are out. */
+  get lentCount(): number {
+    return this.#lent.size;
+  }
+
+  borrow(): IoBuffer {
+    const buffer = this.#free.pop() ?? newBuffer();
+    this.#lent.add(buffer);
+    return buffer;
   }
 
   giveBack(buffer: IoBuffer): void {
-    if (!this.#own.has(buffer)) throw new Error('This buffer was not lent from here.');
-    this.#free.push(buffer);
+    if (!this.#lent.delete(buffer)) throw new Error('This buffer was not lent from here.');
+    if (this.#free.length < IO_BUFFERS + MAX_SPARE_BUFFERS) this.#free.push(buffer);
   }
+}
+
+/** One outside of the region: ciphers copy what is there, sockets and files do not mind. */
+function newBuffer(): IoBuffer {
+  const buffer = new SharedArrayBuffer(IO_BUFFER_BYTES);
+  const region = { buffer, offsetBytes: 0, address: addressOf(buffer), lengthBytes: IO_BUFFER_BYTES };
+  return part(region, 0, IO_BUFFER_BYTES);
 }
 
 function part(region: Region, from: number, lengthBytes: number): IoBuffer {

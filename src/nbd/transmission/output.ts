@@ -19,14 +19,10 @@ export class Output {
     this.#buffers = buffers;
   }
 
-  get isEmpty(): boolean {
-    return this.#start === this.#end;
-  }
-
-  /** A buffer with at least this much room behind `end`; null when there is none until something has been sent. */
+  /** The buffer, with at least this much room behind `end`; null when something must be sent before. */
   room(lengthBytes: number): IoBuffer | null {
     this.#buffer ??= this.#buffers.borrow();
-    return this.#buffer !== null && this.#buffer.lengthBytes - this.#end >= lengthBytes ? this.#buffer : null;
+    return this.#buffer.lengthBytes - this.#end >= lengthBytes ? this.#buffer : null;
   }
 
   /** Where the next reply goes. */

@@ -1,7 +1,7 @@
 import { FAILED, WOULD_BLOCK } from '../../runtime/socket-calls.ts';
-import type { SocketCalls } from '../../runtime/socket-calls.ts';
 import type { DeviceWork } from './device-work.ts';
 import type { IoBuffer, IoBuffers } from './io-buffers.ts';
+import type { Receiver } from './receiver.ts';
 import type { Request } from './request.ts';
 
 /** What is received of a WRITE before it is written. */
@@ -9,8 +9,7 @@ const CHUNK_BYTES = 512 * 1024;
 
 /** A WRITE whose data has not come completely: received into a lent buffer, and written chunk by chunk. */
 export class Payload {
-  readonly #calls: SocketCalls;
-  readonly #descriptor: number;
+  readonly #receiver: Receiver;
   readonly #buffers: IoBuffers;
   #pending: { request: Request; startedAtMs: number; work: DeviceWork } | null = null;
   #buffer: IoBuffer | null = null;
@@ -19,29 +18,26 @@ export class Payload {
   #leftBytes = 0;
   #filledBytes = 0;
 
-  constructor(options: { loop: { calls: SocketCalls }; descriptor: number; buffers: IoBuffers }) {
-    this.#calls = options.loop.calls;
-    this.#descriptor = options.descriptor;
-    this.#buffers = options.buffers;
+  constructor(receiver: Receiver, buffers: IoBuffers) {
+    this.#receiver = receiver;
+    this.#buffers = buffers;
   }
 
   get isPending(): boolean {
     return this.#pending !== null;
   }
 
-  /** Begins with a request; with an error its data is taken and dropped. False when there is no buffer for it now. */
+  /** Begins with a request; with an error its data is taken and dropped. */
   begin(
     request: Request,
     { error, startedAtMs, work }: { error: number; startedAtMs: number; work: DeviceWork },
-  ): boolean {
+  ): void {
     this.#buffer = this.#buffers.borrow();
-    if (this.#buffer === null) return false;
     this.#pending = { request, startedAtMs, work };
     this.#error = error;
     this.#offsetBytes = request.offsetBytes;
     this.#leftBytes = request.lengthBytes;
     this.#filledBytes = 0;
-    return true;
   }
 
   /** Adds the part of the data that came together with the request: less than a chunk. */
@@ -50,16 +46,14 @@ export class Payload {
     this.#filledBytes += data.byteLength;
   }
 
-  receive(): 'more' | 'wait' | 'lost' | 'complete' {
+  receive(): 'more' | 'wait' | 'left' | 'lost' | 'complete' {
     const buffer = this.#buffer;
     if (buffer === null) throw new Error('There is no data to receive.');
     const chunkBytes = Math.min(CHUNK_BYTES, this.#leftBytes);
-    const received = this.#calls.receive(this.#descriptor, {
-      address: buffer.address + this.#filledBytes,
-      lengthBytes: chunkBytes - this.#filledBytes,
-    });
+    const received = this.#receiver.receive(buffer, this.#filledBytes, chunkBytes);
     if (received === WOULD_BLOCK) return 'wait';
-    if (received === 0 || received === FAILED) return 'lost';
+    if (received === 0) return 'left';
+    if (received === FAILED) return 'lost';
     this.#filledBytes += received;
     if (this.#filledBytes < chunkBytes) return 'more';
     this.#writeChunk(buffer.bytes.subarray(0, chunkBytes));

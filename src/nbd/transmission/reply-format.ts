@@ -46,7 +46,8 @@ function writeChunkHeader(
     numbers.setUint32(at + 16, chunk.lengthBytes);
     return at + HEADER_BYTES.structuredReply;
   }
-  writeLong(numbers, at + 16, request.offsetBytes);
+  numbers.setUint32(at + 16, request.offsetHigh);
+  numbers.setUint32(at + 20, request.offsetLow);
   writeLong(numbers, at + 24, chunk.lengthBytes);
   return at + HEADER_BYTES.extendedReply;
 }

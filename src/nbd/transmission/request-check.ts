@@ -26,9 +26,9 @@ const FLAGS: ReadonlyMap<number, number> = new Map([
 ]);
 const CHANGES: ReadonlySet<number> = new Set([NBD_CMD.WRITE, NBD_CMD.TRIM, NBD_CMD.WRITE_ZEROES]);
 
-/** Whether data follows a request's header: what a WRITE carries. */
-export function hasPayload(request: Request): boolean {
-  return request.command === NBD_CMD.WRITE;
+/** Whether data follows a request's header: what a WRITE carries, and any request that says so in an extended header. */
+export function hasPayload({ command, flags }: Request, { isExtended }: RequestRules): boolean {
+  return command === NBD_CMD.WRITE || (isExtended && (flags & PAYLOAD_LEN) !== 0);
 }
 
 /** The error that a request is answered with; 0 when it may be done. */

@@ -7,6 +7,9 @@ export class Request {
   /** The client's name for it, 64 bits in two halves. */
   cookieHigh = 0;
   cookieLow = 0;
+  /** The offset as it came, 64 bits in two halves. */
+  offsetHigh = 0;
+  offsetLow = 0;
   /** May be larger than any drive; then it is not exact. */
   offsetBytes = 0;
   lengthBytes = 0;
@@ -19,7 +22,9 @@ export class Request {
     this.command = numbers.getUint16(at + 6);
     this.cookieHigh = numbers.getUint32(at + 8);
     this.cookieLow = numbers.getUint32(at + 12);
-    this.offsetBytes = numbers.getUint32(at + 16) * 2 ** 32 + numbers.getUint32(at + 20);
+    this.offsetHigh = numbers.getUint32(at + 16);
+    this.offsetLow = numbers.getUint32(at + 20);
+    this.offsetBytes = this.offsetHigh * 2 ** 32 + this.offsetLow;
     this.lengthBytes = isExtended
       ? numbers.getUint32(at + 24) * 2 ** 32 + numbers.getUint32(at + 28)
       : numbers.getUint32(at + 24);

@@ -9,6 +9,7 @@ import { DeviceWork } from './device-work.ts';
 import type { IoBuffers } from './io-buffers.ts';
 import { Output } from './output.ts';
 import { Payload } from './payload.ts';
+import { Receiver } from './receiver.ts';
 import { SHORT_REPLY_BYTES, writeOutcome } from './reply-format.ts';
 import type { ReplyForm } from './reply-format.ts';
 import { checkRequest, hasPayload } from './request-check.ts';
@@ -42,10 +43,14 @@ export interface TransmissionOptions {
 /** Why a connection ended: the client said so, left, broke the rules, or was cut by the server. */
 export type EndReason = 'disconnected' | 'client-left' | 'connection-lost' | 'bad-request' | 'cut';
 
+/** What a piece of work has come to: more can be done, or the client, room in the output or the end is next. */
+type Step = 'go-on' | 'wait' | 'full' | 'leave' | 'ended';
+
+const NO_BYTES: Buffer = Buffer.alloc(0);
 /** Requests that may wait for a flush at a time; a client with more is read no further. */
 const MAX_DEFERRED = 256;
-/** How long to wait before a buffer is asked for again. */
-const BUFFER_WAIT_MS = 1;
+/** How long a request waits before the budget is asked again, which may have been raised meanwhile. */
+const MAX_THROTTLE_MS = 50;
 /** Rounds of one turn, after which other connections get theirs. */
 const ROUNDS = 64;
 /** From here on the data of writes is received straight into its own buffer, not together with other requests. */
@@ -60,11 +65,12 @@ export class Transmission {
   readonly #request = new Request();
   readonly #headerBytes: number;
   readonly #output: Output;
+  readonly #receiver: Receiver;
   readonly #payload: Payload;
   readonly #work: DeviceWork;
   readonly #stats: StatsWriter;
   /** Requests that were received and not looked at yet, between two turns. */
-  #saved: Buffer;
+  #saved = NO_BYTES;
   #deferred = 0;
   #lateReplies: { request: Request; error: number }[] = [];
   #expectsLargeWrite = false;
@@ -72,29 +78,30 @@ export class Transmission {
   #isThrottled = false;
   /** Whether the request at hand has been taken out of the budget, though there was no room for its reply yet. */
   #isAdmitted = false;
+  /** Why the connection will end once everything that was asked for has been answered. */
+  #leaving: EndReason | null = null;
   #hasEnded = false;
 
   constructor(options: TransmissionOptions, leftover: Uint8Array) {
     this.#options = options;
     this.#headerBytes = requestHeaderBytes(options.rules.isExtended);
     this.#output = new Output(options.loop.calls, options.descriptor, options.buffers);
-    this.#payload = new Payload(options);
+    this.#receiver = new Receiver(options.loop.calls, options.descriptor, leftover);
+    this.#payload = new Payload(this.#receiver, options.buffers);
     this.#stats = new StatsWriter(options.stats);
     this.#work = new DeviceWork({ ...options, output: this.#output, stats: this.#stats });
-    this.#saved = Buffer.from(leftover);
   }
 
   /** The socket is ready for what it is watched for. Also called once at the beginning, for what had come before. */
   onReady(): void {
-    if (this.#hasEnded) return;
-    const outcome = this.#turn();
-    if (outcome === 'ended') return;
-    this.#watch(outcome);
+    // Without being asked for, the system tells only that a socket is broken, and goes on telling.
+    if (this.#interest === 0) this.end('connection-lost');
+    else this.#goOn();
   }
 
   onDeadline(): void {
     this.#isThrottled = false;
-    this.onReady();
+    this.#goOn();
   }
 
   /** Ends the connection; not one byte of the drive changes through it afterwards. */
@@ -107,6 +114,12 @@ export class Transmission {
     this.#options.onEnd(reason);
   }
 
+  #goOn(): void {
+    if (this.#hasEnded) return;
+    const outcome = this.#turn();
+    if (outcome !== 'ended') this.#watch(outcome);
+  }
+
   /** Does what can be done without waiting; says what to wait for. */
   #turn(): 'readable' | 'writable' | 'later' | 'ended' {
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -114,16 +127,13 @@ export class Transmission {
       const step = this.#isThrottled ? 'full' : this.#step();
       if (step === 'ended') return 'ended';
       if (step === 'go-on') continue;
-      const hadNothing = this.#output.isEmpty;
       const sent = this.#send();
       if (sent !== 'sent') return sent;
+      // There is room for them now.
+      if (this.#lateReplies.length > 0) continue;
+      if (step === 'leave') return this.#leave();
       if (step === 'wait') return 'readable';
       if (this.#isThrottled || this.#deferred >= MAX_DEFERRED) return 'later';
-      if (hadNothing) {
-        // All buffers are with clients that do not take their replies.
-        this.#options.loop.setDeadline(this, performance.now() + BUFFER_WAIT_MS);
-        return 'later';
-      }
     }
     this.#options.loop.setDeadline(this, performance.now());
     const sent = this.#send();
@@ -131,14 +141,22 @@ export class Transmission {
   }
 
   /** One piece of work: of the request at hand, or the next requests. */
-  #step(): 'go-on' | 'wait' | 'full' | 'ended' {
+  #step(): Step {
     if (this.#work.isBusy) return this.#continueWork();
     if (this.#payload.isPending) return this.#receivePayload();
+    if (this.#leaving !== null) return 'leave';
     if (this.#deferred >= MAX_DEFERRED) return 'full';
     return this.#receiveRequests();
   }
 
-  #continueWork(): 'go-on' | 'full' | 'ended' {
+  /** Ends the connection, but for requests that wait for a flush. */
+  #leave(): 'later' | 'ended' {
+    if (this.#deferred > 0) return 'later';
+    this.end(this.#leaving ?? 'disconnected');
+    return 'ended';
+  }
+
+  #continueWork(): Step {
     const outcome = this.#work.continue();
     if (outcome !== 'broken') return outcome;
     this.end('cut');
@@ -164,14 +182,18 @@ export class Transmission {
     this.#options.loop.modify(this.#options.descriptor, interest);
   }
 
-  #receivePayload(): 'go-on' | 'wait' | 'ended' {
+  #receivePayload(): Step {
     switch (this.#payload.receive()) {
       case 'more':
         return 'go-on';
       case 'wait':
         return 'wait';
+      case 'left':
+        this.#payload.release();
+        this.#leaving = 'client-left';
+        return 'go-on';
       case 'lost':
-        this.end('client-left');
+        this.end('connection-lost');
         return 'ended';
       case 'complete':
         this.#finishWrite();
@@ -184,21 +206,22 @@ export class Transmission {
     this.#answerChange(request, error, startedAtMs);
   }
 
-  #receiveRequests(): 'go-on' | 'wait' | 'full' | 'ended' {
+  #receiveRequests(): Step {
     const { input } = this.#options.buffers;
     const saved = this.#saved.byteLength;
     if (saved > 0) input.bytes.set(this.#saved);
     let end = saved;
     if (saved < this.#headerBytes) {
-      const wanted = this.#expectsLargeWrite ? this.#headerBytes - saved : input.lengthBytes - saved;
-      const received = this.#options.loop.calls.receive(this.#options.descriptor, {
-        address: input.address + saved,
-        lengthBytes: wanted,
-      });
+      const most = this.#expectsLargeWrite ? this.#headerBytes : input.lengthBytes;
+      const received = this.#receiver.receive(input, saved, most);
       if (received === WOULD_BLOCK) return 'wait';
-      if (received === 0 || received === FAILED) {
-        this.end(received === 0 ? 'client-left' : 'connection-lost');
+      if (received === FAILED) {
+        this.end('connection-lost');
         return 'ended';
+      }
+      if (received === 0) {
+        this.#leaving = 'client-left';
+        return 'go-on';
       }
       end += received;
     }
@@ -209,7 +232,7 @@ export class Transmission {
   }
 
   /** Does the requests that are in the input, up to `end`; says where it stopped, and why. */
-  #doRequests(end: number): { at: number; outcome: 'go-on' | 'wait' | 'full' | 'ended' } {
+  #doRequests(end: number): { at: number; outcome: Step } {
     const { input } = this.#options.buffers;
     const startedAtMs = performance.now();
     let at = 0;
@@ -217,12 +240,15 @@ export class Transmission {
       if (!this.#request.read(input.numbers, at, this.#options.rules.isExtended)) return this.#refuse(at);
       const done = this.#doRequest(at + this.#headerBytes, end, startedAtMs);
       if (done === 'ended' || done === 'full') return { at, outcome: done };
+      // What a client sends after it has taken its leave is not looked at.
+      if (done === 'leave') return { at: end, outcome: 'go-on' };
       at = done;
       this.#isAdmitted = false;
       if (this.#work.isBusy || this.#payload.isPending) return { at, outcome: 'go-on' };
     }
     // A short read has emptied the socket, most likely: the replies are not kept waiting for another try.
-    return { at, outcome: this.#expectsLargeWrite ? 'go-on' : 'wait' };
+    const hasMore = this.#expectsLargeWrite || this.#receiver.hasLeftover;
+    return { at, outcome: hasMore ? 'go-on' : 'wait' };
   }
 
   #refuse(at: number): { at: number; outcome: 'ended' } {
@@ -231,22 +257,23 @@ export class Transmission {
   }
 
   /** Does one request, whose data begins at `at`; says where the next one begins. */
-  #doRequest(at: number, end: number, startedAtMs: number): number | 'full' | 'ended' {
+  #doRequest(at: number, end: number, startedAtMs: number): number | 'full' | 'leave' | 'ended' {
     const request = this.#request;
     const { rules, limit } = this.#options;
-    if (hasPayload(request) && request.lengthBytes > MAX_REQUEST_BYTES) {
+    const carriesData = hasPayload(request, rules);
+    if (carriesData && request.lengthBytes > MAX_REQUEST_BYTES) {
       this.end('bad-request');
       return 'ended';
     }
     // Room for a short reply is there before anything is done.
-    if (this.#output.room(SHORT_REPLY_BYTES) === null) return 'full';
+    if (this.#output.room(SHORT_REPLY_BYTES) === null || this.#deferred >= MAX_DEFERRED) return 'full';
     const error = checkRequest(request, rules);
-    if (error === 0 && !this.#isAdmitted) {
+    if (error === 0 && !this.#isAdmitted && request.command !== NBD_CMD.DISC) {
       const waitMs = limit.take(transferBytes(request));
       if (waitMs > 0) return this.#throttle(waitMs);
       this.#isAdmitted = true;
     }
-    if (hasPayload(request)) return this.#beginWrite(at, end, { error, startedAtMs });
+    if (carriesData) return this.#beginWrite(at, end, { error, startedAtMs });
     this.#expectsLargeWrite = false;
     if (error !== 0) {
       this.#answer(request, error);
@@ -261,9 +288,8 @@ export class Transmission {
         this.#deferFlush(request, startedAtMs);
         return at;
       case NBD_CMD.DISC:
-        this.#output.send();
-        this.end('disconnected');
-        return 'ended';
+        this.#leaving = 'disconnected';
+        return 'leave';
       default:
         this.#work.change(request, (changeError) => this.#answerChange(request, changeError, startedAtMs));
         return at;
@@ -272,7 +298,7 @@ export class Transmission {
 
   #throttle(waitMs: number): 'full' {
     this.#isThrottled = true;
-    this.#options.loop.setDeadline(this, performance.now() + waitMs);
+    this.#options.loop.setDeadline(this, performance.now() + Math.min(waitMs, MAX_THROTTLE_MS));
     return 'full';
   }
 
@@ -280,7 +306,7 @@ export class Transmission {
     at: number,
     end: number,
     { error, startedAtMs }: { error: number; startedAtMs: number },
-  ): number | 'full' {
+  ): number {
     const request = this.#request;
     const { input } = this.#options.buffers;
     this.#expectsLargeWrite = request.lengthBytes >= LARGE_WRITE_BYTES;
@@ -290,7 +316,7 @@ export class Transmission {
       this.#answerChange(request, outcome, startedAtMs);
       return at + request.lengthBytes;
     }
-    if (!this.#payload.begin(request.copy(), { error, startedAtMs, work: this.#work })) return 'full';
+    this.#payload.begin(request.copy(), { error, startedAtMs, work: this.#work });
     this.#payload.add(input.bytes.subarray(at, end));
     return end;
   }
@@ -337,7 +363,6 @@ export class Transmission {
   }
 }
 
-const NO_BYTES = Buffer.alloc(0);
 const WRITE_KIND = 1;
 const FLUSH_KIND = 2;
 const OTHER_KIND = 3;
