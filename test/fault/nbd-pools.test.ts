@@ -113,3 +113,26 @@ test('a pool that hangs stops its own drive, and 49 others on 196 connections ke
   await hanging;
   expect((await stuck.read(MIB, MIB)).equals(noise('y', MIB))).toBe(true);
 });
+
+test('a takeover is answered only once a write that hangs in the disk has ended, and the new holder has the last word', async () => {
+  const drive = await server.create('size 8M\ntier ssd\nencryption:cipher none');
+  const before = await attach(drive);
+  await before.write(0, noise('before', 4096));
+  freeze(true);
+  const hanging = before.write(0, noise('late', MIB)).catch((error: unknown) => error);
+  await sleep(100);
+  let isAnswered = false;
+  const takeover = server
+    .json(`/drives/${drive}/claim`, `server ${randomUUID()}\ntakeover true`)
+    .finally(() => (isAnswered = true)) as Promise<{ 'attach:tcp': string }>;
+  await sleep(1000);
+  expect(isAnswered).toBe(false);
+  freeze(false);
+  const after = await connectNbd((await takeover)['attach:tcp']);
+  await after.write(0, noise('after', MIB));
+  await hanging;
+  for (let look = 0; look < 5; look += 1) {
+    expect((await after.read(0, MIB)).equals(noise('after', MIB))).toBe(true);
+    await sleep(50);
+  }
+});

@@ -139,6 +139,7 @@ function run(given: Case): number {
     follow(client, stream.subarray(leftover.length), given);
     finish(client, model, device);
   } else endure(client, stream.subarray(leftover.length), given);
+  client.close();
   maker.close();
   maker.untilEnded();
   expect(thread.buffers.lentCount).toBe(0);

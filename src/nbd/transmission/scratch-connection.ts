@@ -88,6 +88,7 @@ export class ScratchConnection {
   readonly #bytes = Buffer.from(this.#memory);
   readonly #address = addressOf(this.#memory);
   #lastCookie = 0;
+  #hasLeft = false;
 
   constructor(thread: ScratchThread, settings: ScratchSettings = {}) {
     const { form = 'simple', device = scratchMemory(), hasContext = form !== 'simple' } = settings;
@@ -200,8 +201,10 @@ export class ScratchConnection {
     return this.endReason;
   }
 
-  /** The client goes away. */
+  /** The client goes away, if it has not yet. */
   close(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
     this.thread.calls.shutdown(this.#client);
     this.thread.calls.close(this.#client);
     this.isClosed = true;
