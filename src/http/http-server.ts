@@ -21,6 +21,7 @@ import { createHttpApp } from './http-app.ts';
 import { createHttpMetrics } from './http-metrics.ts';
 import type { HttpLimits } from './limits.ts';
 import type { HttpClock } from './request-body.ts';
+import { RequestTurns } from './request-turns.ts';
 import { readTlsPair, watchTlsFiles } from './tls-files.ts';
 import type { TlsFiles, TlsPair } from './tls-files.ts';
 
@@ -121,10 +122,11 @@ function serve(
   handler: RequestListener,
   { guard, waiting }: { guard: ConnectionGuard; waiting: WeakSet<IncomingMessage> },
 ): Server {
+  const turns = new RequestTurns();
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
     if (guard.isRefused(req)) return;
     if (req.socket instanceof DirectConnection) req.socket.waitFor(res);
-    handler(req, res);
+    turns.take(req, res, () => handler(req, res));
   };
   server.on('request', handle);
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
