@@ -70,10 +70,7 @@ export class DirectConnection extends Duplex {
     return isIdle ? this.#descriptor : null;
   }
 
-  /**
-   * Keeps the next request back until this answer is through: of requests that are not all safe, one must be done
-   * before the next is begun (RFC 9112, 9.3.2), or of two writes the first one could win.
-   */
+  /** Keeps the next request back until this answer is through, so that no body is waiting for its request to begin. */
   waitFor(res: ServerResponse): void {
     this.#isAnswering = true;
     res.once('close', () => {

@@ -23,6 +23,7 @@ import type { HttpLimits } from './limits.ts';
 import type { HttpClock } from './request-body.ts';
 import { readTlsPair, watchTlsFiles } from '../runtime/tls-files.ts';
 import type { TlsFiles, TlsPair } from '../runtime/tls-files.ts';
+import { RequestTurns } from './request-turns.ts';
 
 export interface HttpServerOptions {
   readonly service: Service;
@@ -121,10 +122,11 @@ function serve(
   handler: RequestListener,
   { guard, waiting }: { guard: ConnectionGuard; waiting: WeakSet<IncomingMessage> },
 ): Server {
+  const turns = new RequestTurns();
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
     if (guard.isRefused(req)) return;
     if (req.socket instanceof DirectConnection) req.socket.waitFor(res);
-    handler(req, res);
+    turns.take(req, res, () => handler(req, res));
   };
   server.on('request', handle);
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {

@@ -144,15 +144,17 @@ async function hangUpAtRandom(
   let rounds = 0;
   while (!isOver()) {
     const client = await pipelineClient(port);
-    const size = random.pick([512, 65_536, MIB, 4 * MIB]);
+    const size = random.pick([512, 65_536, 300_000, MIB]);
     const isRead = random.below(2) === 0;
     const bytes = isRead
       ? requestBytes('GET', `/drives/${drive}/read/0/${size}`)
       : requestBytes('POST', `/drives/${drive}/write`, Buffer.alloc(size, 'noise of others '));
-    client.socket.write(
-      bytes.subarray(0, random.below(2) === 0 ? bytes.byteLength : random.below(bytes.byteLength)),
-    );
-    await sleep(random.below(6));
+    const sentBytes = random.below(2) === 0 ? bytes.byteLength : random.below(bytes.byteLength);
+    client.socket.write(bytes.subarray(0, sentBytes));
+    // Now and then one waits, so that they do not ask for ever more than the server can do.
+    const waits = sentBytes === bytes.byteLength && random.below(2) === 0;
+    if (waits) await client.answer();
+    else await sleep(random.below(6));
     if (random.below(2) === 0) client.socket.resetAndDestroy();
     else client.socket.destroy();
     rounds += 1;
