@@ -134,6 +134,7 @@ describe.each([
       '--iodepth=16',
       '--verify=crc32c',
       '--verify_fatal=1',
+      '--verify_state_save=0',
     ];
     const report = await output(
       'fio',
