@@ -56,12 +56,20 @@ export function chooseStep(random: SeededRandom, servers: readonly string[], sta
       return { kind: 'release', serverId };
     case 6:
     case 7:
-      return { kind: 'renew', serverId, epoch: Math.max(1, state.lastEpoch - random.below(3)) };
+      return chooseRenewal(random, serverId, state);
     case 8:
       return { kind: 'wait', waitMs: random.below(2500) };
     default:
       return { kind: 'sweep' };
   }
+}
+
+/** Half of them are the holder's own, so that there are always enough that succeed. */
+function chooseRenewal(random: SeededRandom, serverId: string, state: RaceState): Step {
+  if (state.holder !== null && random.below(2) === 0) {
+    return { kind: 'renew', serverId: state.holder.serverId, epoch: state.holder.epoch };
+  }
+  return { kind: 'renew', serverId, epoch: Math.max(1, state.lastEpoch - random.below(3)) };
 }
 
 /** Does a step for real. A server that has claimed connects, as a listener lets it: registered first, then checked. */
