@@ -62,6 +62,34 @@ export function describeTransactions(store: () => MetadataStore): void {
       }
     });
 
+    test('are seen by every look-up from when they are told of, however often it was made before', async () => {
+      const user = await insertUser(store());
+      const drive = await insertDrive(store(), { userId: user.userId });
+      const look = async (): Promise<unknown[]> => [
+        (await store().users.findWithKeyHash(user.userId))?.user.name,
+        (await store().drives.find(drive.driveId))?.name,
+        (await store().imaging.listTouching([drive.driveId])).length,
+        (await store().claims.list([drive.driveId])).length,
+      ];
+      expect(await look()).toEqual([user.name, drive.name, 0, 0]);
+      const looks: Promise<unknown[]>[] = [];
+      for (let round = 0; round < 20; round += 1) {
+        const name = `round ${round}`;
+        // Looks that are under way while it commits may see either.
+        looks.push(look());
+        const changing = store().transaction(async (tx) => {
+          await tx.users.update({ ...user, name });
+          await tx.drives.update({ ...drive, name });
+        });
+        looks.push(look());
+        await changing;
+        expect(await look()).toEqual([name, name, 0, 0]);
+      }
+      await Promise.all(looks);
+      await store().transaction((tx) => tx.drives.remove(drive.driveId));
+      expect((await look())[1]).toBeUndefined();
+    });
+
     test('go on after a statement that was refused', async () => {
       const user = await insertUser(store());
       await store().transaction(async (tx) => {

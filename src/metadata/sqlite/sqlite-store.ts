@@ -16,6 +16,8 @@ import { createSqliteDialect } from './sqlite-dialect.ts';
 import type { StatementRunner } from './sqlite-dialect.ts';
 import { openSqliteThread } from './sqlite-thread-client.ts';
 import type { SqliteThread } from './sqlite-thread-client.ts';
+import { LookUps, rememberingReaders } from './look-ups.ts';
+import type { Readers } from './look-ups.ts';
 import { createTransactionQueue } from './transaction-queue.ts';
 
 /**
@@ -55,9 +57,10 @@ export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): M
     imaging: prepareImagingQueries(readerDb),
     claims: prepareClaimQueries(readerDb),
   };
-  const queue = createTransactionQueue(writer);
+  const lookUps = new LookUps();
+  const queue = createTransactionQueue(writer, () => lookUps.forget());
 
-  function createReaders(db: Kysely<Schema>): Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims'> {
+  function createReaders(db: Kysely<Schema>): Readers {
     return {
       users: createUserReader(db, queries.users),
       drives: createDriveReader(db, queries.drives),
@@ -78,7 +81,7 @@ export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): M
   }
 
   return {
-    ...createReaders(readerDb),
+    ...rememberingReaders(createReaders(readerDb), lookUps),
     async transaction(work) {
       return await queue.transaction(({ run, eraseDeleted }) =>
         work(createTransaction(openKysely(run), eraseDeleted)),

@@ -27,8 +27,13 @@ interface Member {
  * Runs transactions one after the other, in the order in which they came. Those that queue up while a commit waits for
  * the disk share the next one: each runs in a savepoint, so that it can fail alone, and each is told of its success
  * only after the commit that holds it.
+ *
+ * @param ended called when a commit has ended, however it has, before anybody is told
  */
-export function createTransactionQueue(writer: SqliteThread): TransactionQueue {
+export function createTransactionQueue(
+  writer: SqliteThread,
+  ended: () => void = () => undefined,
+): TransactionQueue {
   const waiting: Member[] = [];
   let pumping: Promise<void> | null = null;
   let isErasureDue = false;
@@ -49,6 +54,7 @@ export function createTransactionQueue(writer: SqliteThread): TransactionQueue {
       groupError = error;
       await writer.run({ sql: 'rollback' }, 'rollback').catch(() => undefined);
     }
+    ended();
     if (isErasureDue) await erase();
     for (const member of group) member.settle(groupError);
   }
