@@ -1,3 +1,4 @@
+import { preferHugePages } from '../runtime/huge-pages.ts';
 import type { Range } from '../blockdev/block-device.ts';
 
 /** The unit in which data moves between threads: small enough to stay in a core's cache on its way. */
@@ -36,6 +37,7 @@ const WASM_PAGE_BYTES = 65536;
 export function createArena(totalBytes: number): Arena {
   const pages = Math.ceil(totalBytes / WASM_PAGE_BYTES);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  preferHugePages(memory.buffer as SharedArrayBuffer);
   const spare: Segment[] = [];
   // The first page stays unused, so that no segment has the address that means nothing.
   let end = WASM_PAGE_BYTES;
