@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Config } from './config/config.ts';
-import type { DriveCounters } from './core/drive.ts';
+import type { ConnectionStats } from './data-workers/connection-stats.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { formatNbdUri } from './nbd/nbd-uri.ts';
 import { createNbdServer } from './nbd/nbd-server.ts';
@@ -42,7 +42,7 @@ export function createAttachUris({ nbdAddress }: Config): AttachUris {
 export function createConnectionRegistry(
   metadata: MetadataStore,
   log: Logger,
-  count: (driveId: string, delta: DriveCounters) => void,
+  count: (driveId: string, done: ConnectionStats) => void,
 ): ConnectionRegistry {
   return new ConnectionRegistry({
     limitsOf: async (driveId) => (await metadata.drives.find(driveId))?.limits ?? null,

@@ -30,6 +30,7 @@ import { FileLockedError, lockFile } from './runtime/file-lock.ts';
 import type { FileLock } from './runtime/file-lock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import { createClaimSweeper } from './service/claim-sweeper.ts';
+import { DriveActivity } from './service/drive-activity.ts';
 import { createCounterBuffer } from './service/counter-buffer.ts';
 import type { CounterBuffer } from './service/counter-buffer.ts';
 import { createService } from './service/create-service.ts';
@@ -77,10 +78,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.own('metadata', () => metadata.close());
   const installationId = await loadInstallationId(metadata, randomUUID);
   const keyVault = await openKeyVault(config.masterKey, metadata);
-  const connections = createConnectionRegistry(metadata, log, (driveId, delta) =>
-    counters.add(driveId, delta),
-  );
-  const counters = createCounterBuffer(metadata, () => connections.collect());
+  const activity = new DriveActivity();
+  const connections = createConnectionRegistry(metadata, log, (driveId, done) => counters.add(driveId, done));
+  const counters = createCounterBuffer({ metadata, activity, collect: () => connections.collect() });
   ownCounters(lifecycle, counters, log);
 
   const memory = planMemory(config);
@@ -95,7 +95,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.own('pools', () => pools.stop());
   const imaging: { runner: ImagingRunner | null } = { runner: null };
   const attachUris = createAttachUris(config);
-  const parts = { metadata, keyVault, counters, pools, memory, imaging, connections, attachUris };
+  const parts = { metadata, keyVault, counters, activity, pools, memory, imaging, connections, attachUris };
   const context = createContext(options, parts);
   onPoolActive = (poolName) => finishInBackground(context, poolName);
   for (const { spec } of pools.configs) onPoolActive(spec.name);
@@ -181,6 +181,7 @@ function createContext(
     metadata: MetadataStore;
     keyVault: KeyVault;
     counters: CounterBuffer;
+    activity: DriveActivity;
     pools: Pools;
     memory: Memory;
     imaging: { runner: ImagingRunner | null };
@@ -188,11 +189,12 @@ function createContext(
     attachUris: AttachUris;
   },
 ): ServiceContext {
-  const { metadata, keyVault, counters, pools, memory, imaging, connections, attachUris } = parts;
+  const { metadata, keyVault, counters, activity, pools, memory, imaging, connections, attachUris } = parts;
   return {
     metadata,
     keyVault,
     counters,
+    activity,
     pools,
     volumes: createThreadVolumes({ ...memory, pools }),
     writes: createWriteTracker(),
@@ -205,6 +207,7 @@ function createContext(
     volumeKeys: createVolumeKeys(metadata, keyVault),
     wakeImaging: () => imaging.runner?.wake(),
     now: systemClock.nowMs,
+    monotonicMs: systemClock.monotonicMs,
     newUuid: randomUUID,
     randomBytes: (lengthBytes) => randomBytes(lengthBytes),
     reportFailure: (error, doing) => log.error({ err: error }, doing),

@@ -9,6 +9,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether stderr is a terminal that can draw a progress bar. */
   readonly isTty: boolean;
+  /** How much stdout shows at this moment; null when it is no terminal. */
+  terminal(): TerminalSize | null;
   /** The version of this package. */
   readonly version: string;
   readonly openTransport: OpenTransport;
@@ -28,6 +30,11 @@ export interface CliIo {
   readonly nextDataBytes?: NextDataBytes | undefined;
   /** Absent where two messages at once take as long as one after the other. */
   readonly sha256Pair?: Sha256Pair | undefined;
+}
+
+export interface TerminalSize {
+  readonly rows: number;
+  readonly columns: number;
 }
 
 /** The SHA-256 of each of two messages that come in parts; parts are multiples of 64 bytes, but for the last one. */

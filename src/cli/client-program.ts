@@ -13,6 +13,7 @@ import { addKeyCommands } from './commands/key-commands.ts';
 import { addListCommand } from './commands/list-command.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addSetCommand } from './commands/set-command.ts';
+import { addTopCommand } from './commands/top-command.ts';
 import { addUploadCommand } from './commands/upload-command.ts';
 import { addUserCommands } from './commands/user-commands.ts';
 
@@ -30,7 +31,8 @@ Examples:
   drivebay upload debian.img --create --name debian-12
   drivebay create --size 20G --name web-1
   drivebay image debian-12 web-1 --wait
-  drivebay download web-1 web-1.img`;
+  drivebay download web-1 web-1.img
+  drivebay top`;
 
 /** All client commands; `serve` is added by whoever knows the server. */
 export function createClientProgram(io: CliIo): Command {
@@ -57,6 +59,7 @@ export function createClientProgram(io: CliIo): Command {
   addDownloadCommand(program, io);
   addAttachCommand(program, io);
   addClaimCommands(program, io);
+  addTopCommand(program, io);
   addUserCommands(program, io);
   addPoolCommands(program, io);
   addKeyCommands(program, io);

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { WriteStream } from 'node:tty';
 import { openHttpTransport } from './api/http-transport.ts';
 import { systemCode } from './cli-error.ts';
-import type { CliIo } from './cli-io.ts';
+import type { CliIo, TerminalSize } from './cli-io.ts';
 
 /** The io of a real process. What takes calls that Node lacks is passed in. */
 export function processIo(native: Pick<CliIo, 'nextDataBytes' | 'sha256Pair'>): CliIo {
@@ -16,6 +17,7 @@ export function processIo(native: Pick<CliIo, 'nextDataBytes' | 'sha256Pair'>): 
     stdin: process.stdin,
     env: process.env,
     isTty: process.stderr.isTTY,
+    terminal: () => terminalSize(process.stdout),
     version: packageVersion(),
     openTransport: openHttpTransport,
     ...native,
@@ -32,6 +34,11 @@ export function processIo(native: Pick<CliIo, 'nextDataBytes' | 'sha256Pair'>): 
       return () => void process.off('SIGINT', listener).off('SIGTERM', listener);
     },
   };
+}
+
+/** Some terminals do not say how large they are: those are taken to be of the usual size. */
+function terminalSize({ isTTY, rows, columns }: WriteStream): TerminalSize | null {
+  return isTTY ? { rows: rows > 0 ? rows : 24, columns: columns > 0 ? columns : 80 } : null;
 }
 
 /** From package.json, which lies two directories up from the source and from what is compiled of it alike. */

@@ -13,6 +13,8 @@ export interface CommonFlags extends AccessFlags {
 /** One command's dealings with the server. */
 export interface Session {
   readonly io: CliIo;
+  /** The server, without credentials. */
+  readonly url: URL;
   readonly client: ApiClient;
   readonly api: DriveApi;
   readonly isJson: boolean;
@@ -29,20 +31,31 @@ export function addCommonOptions(command: Command): Command {
     .option('--ca <file>', 'trust this private certificate authority, PEM (default: DRIVEBAY_CA)');
 }
 
+export interface SessionOptions {
+  /** The most connections at once; a few when absent. */
+  readonly connections?: number;
+  /** Whether what failed for a passing reason is sent again, as it is when absent. */
+  readonly isRetrying?: boolean;
+}
+
 /** Opens a session, does the work and closes the connections whatever comes. */
 export async function withSession<Result>(
   io: CliIo,
   flags: CommonFlags,
   work: (session: Session) => Promise<Result>,
-  connections: number = FEW_CONNECTIONS,
+  { connections = FEW_CONNECTIONS, isRetrying = true }: SessionOptions = {},
 ): Promise<Result> {
   const access = resolveAccess(flags, io.env);
-  const client = new ApiClient(
-    retrying(io.openTransport({ ...access, connections }), io),
-    credentialsHint(io.env),
-  );
+  const transport = io.openTransport({ ...access, connections });
+  const client = new ApiClient(isRetrying ? retrying(transport, io) : transport, credentialsHint(io.env));
   try {
-    return await work({ io, client, api: new DriveApi(client), isJson: flags.json === true });
+    return await work({
+      io,
+      url: access.url,
+      client,
+      api: new DriveApi(client),
+      isJson: flags.json === true,
+    });
   } finally {
     client.close();
   }

@@ -98,6 +98,13 @@ export const ADMIN_COMMANDS: readonly Command[] = [
   },
   {
     ...QUERY,
+    path: '/admin/drives/activity',
+    summary: "What was done since the start to every user's drives that are connected or were used last.",
+    output: 'infos',
+    run: async ({ service, actor }) => ({ kind: 'infos', pages: service.administration.activity(actor) }),
+  },
+  {
+    ...QUERY,
     path: '/admin/drives/:drive/info',
     summary: 'Drive info of any drive.',
     output: 'info',

@@ -59,6 +59,7 @@ test('key rotate, info of a user, of pools, of any drive and of all drives reach
   expect(await named('GET', `/admin/users/${OTHER}/info`)).toBe('administration.userInfo');
   expect(await named('GET', '/admin/pools/info')).toBe('administration.poolInfos');
   expect(await named('GET', `/admin/drives/${DRIVE}/info`)).toBe('administration.driveInfo');
+  expect(await named('GET', '/admin/drives/activity')).toBe('administration.activity');
   expect(await named('POST', '/admin/master-key/rotate')).toBe('masterKeys.rotate');
   const { call } = await asAdmin('GET', `/admin/drives/info?limit=5&after=${OTHER}`);
   expect(call).toMatchObject({ name: 'administration.driveInfos', args: [{}, { limit: 5, after: OTHER }] });

@@ -39,6 +39,13 @@ export const DRIVE_COMMANDS: readonly Command[] = [
     { scope: 'standard', detail: 'brief' },
     'Drive info of the drives that all users may read.',
   ),
+  {
+    ...QUERY,
+    path: '/drives/activity',
+    summary: "What was done since the start to the user's drives that are connected or were used last.",
+    output: 'infos',
+    run: async ({ service, actor }) => ({ kind: 'infos', pages: service.drives.activity(actor) }),
+  },
   infoCommand('/drives/:drive/info', 'brief', 'Drive info.'),
   infoCommand(
     '/drives/:drive/info/full',

@@ -36,6 +36,21 @@ export function describeDriveQueries(store: () => MetadataStore): void {
       expect(await store().drives.find(randomUUID())).toBeNull();
     });
 
+    test('are found by many UUIDs at once, in their order, in every state, each once', async () => {
+      const user = await insertUser(store());
+      const states = ['creating', 'ready', 'destroying'] as const;
+      const drives = states.map((state) => sampleDrive(user.userId, { state, tags: ['a'] }));
+      await insertDrives(store(), drives);
+      await insertDrive(store());
+      const inOrder = drives.sort((one, other) => (one.driveId < other.driveId ? -1 : 1));
+      const ids = inOrder.map(({ driveId }) => driveId);
+      const asked = [...ids.toReversed(), randomUUID(), ...ids, 'no UUID'];
+      expect(await store().drives.findMany(asked)).toEqual(inOrder);
+      expect(await store().drives.findMany(ids.slice(0, 1))).toEqual(inOrder.slice(0, 1));
+      expect(await store().drives.findMany([randomUUID()])).toEqual([]);
+      expect(await store().drives.findMany([])).toEqual([]);
+    });
+
     test('change in everything but counters, keys, owner and time of creation', async () => {
       const drive = await insertDrive(store(), {
         readers: [ALL_USERS],

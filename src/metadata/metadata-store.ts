@@ -73,6 +73,8 @@ export interface DriveQuery extends Page {
 export interface DriveReader {
   /** In whatever state it is. */
   find(driveId: string): Promise<Drive | null>;
+  /** Those of these drives that there are, in whatever state they are, in the order of their UUIDs. */
+  findMany(driveIds: readonly string[]): Promise<readonly Drive[]>;
   list(query: DriveQuery): Promise<readonly Drive[]>;
   /** Keys of a drive, wrapped under the master key; null when the drive has none. */
   findKeys(driveId: string): Promise<WrappedKeys | null>;

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { DriveCounters } from '../core/drive.ts';
 import { NO_LIMITS } from '../core/drive-limits.ts';
 import type { DriveLimits } from '../core/drive-limits.ts';
-import { StatsWriter } from '../data-workers/connection-stats.ts';
+import { NO_STATS, StatsWriter } from '../data-workers/connection-stats.ts';
+import type { ConnectionStats } from '../data-workers/connection-stats.ts';
 import { RateLimit } from '../data-workers/rate-limit.ts';
 import type { AttachedConnection } from '../data-workers/volumes.ts';
 import { ConnectionRegistry } from './connection-registry.ts';
@@ -13,11 +13,11 @@ const ONE = { driveId: DRIVE, serverId: 'one', epoch: 1 };
 const OTHER = { driveId: DRIVE, serverId: 'other', epoch: 2 };
 
 function scratchRegistry(limitsOf = (): Promise<DriveLimits | null> => Promise.resolve(NO_LIMITS)) {
-  const counted: DriveCounters[] = [];
+  const counted: [string, ConnectionStats][] = [];
   const failures: string[] = [];
   const registry = new ConnectionRegistry({
     limitsOf,
-    count: (_, counters) => counted.push(counters),
+    count: (driveId, done) => counted.push([driveId, done]),
     now: () => 1000,
     reportFailure: (_, doing) => failures.push(doing),
   });
@@ -108,21 +108,50 @@ test('once everything is cut, what connects is cut from the beginning', async ()
   await cut;
 });
 
-test('each byte and request is counted once, also what came just before the end', () => {
+test('each byte, request and second is counted once, also what came just before the end', () => {
   const { registry, counted } = scratchRegistry();
   const registered = registry.register(ONE, NO_LIMITS);
   const writer = new StatsWriter(registered.stats);
-  writer.count(0, 10, 0);
+  writer.count(0, 10, 0.5);
   registry.collect();
   registry.collect();
   writer.count(1, 5, 0);
+  writer.count(2, 0, 0.25);
   registered.close();
   registry.collect();
   expect(counted).toEqual([
-    { readBytes: 10, readRequests: 1, writeBytes: 0, writeRequests: 0 },
-    { readBytes: 0, readRequests: 0, writeBytes: 5, writeRequests: 1 },
+    [DRIVE, { ...NO_STATS, read: expect.objectContaining({ bytes: 10, requests: 1, seconds: 0.5 }) }],
+    [
+      DRIVE,
+      {
+        ...NO_STATS,
+        write: expect.objectContaining({ bytes: 5, requests: 1, seconds: 0 }),
+        flush: expect.objectContaining({ bytes: 0, requests: 1, seconds: 0.25 }),
+      },
+    ],
   ]);
   expect(registry.total()).toMatchObject({ read: { bytes: 10 }, write: { bytes: 5 } });
+});
+
+test('connections are counted by drive until they have ended', () => {
+  const { registry } = scratchRegistry();
+  const [one] = [ONE, OTHER, { ...ONE, driveId: 'elsewhere' }].map((owner) =>
+    registry.register(owner, NO_LIMITS),
+  );
+  expect(registry.countByDrive()).toEqual(
+    new Map([
+      [DRIVE, 2],
+      ['elsewhere', 1],
+    ]),
+  );
+  one?.close();
+  registry.register({ ...ONE, driveId: 'left' }, NO_LIMITS).close();
+  expect(registry.countByDrive()).toEqual(
+    new Map([
+      [DRIVE, 1],
+      ['elsewhere', 1],
+    ]),
+  );
 });
 
 test('limits that changed hold for connections that are there, whatever a new one was told before', async () => {

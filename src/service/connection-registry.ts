@@ -1,4 +1,3 @@
-import type { DriveCounters } from '../core/drive.ts';
 import type { DriveLimits } from '../core/drive-limits.ts';
 import {
   addStats,
@@ -16,7 +15,8 @@ import type { ConnectionOwner, Connections, OpenConnections, RegisteredConnectio
 export interface ConnectionRegistryOptions {
   /** The drive's limits as the metadata has them; null when there is no such drive. */
   readonly limitsOf: (driveId: string) => Promise<DriveLimits | null>;
-  readonly count: (driveId: string, counters: DriveCounters) => void;
+  /** Takes what a connection has done since the last time. */
+  readonly count: (driveId: string, done: ConnectionStats) => void;
   readonly now: () => number;
   readonly reportFailure: (error: unknown, doing: string) => void;
 }
@@ -48,6 +48,10 @@ export class ConnectionRegistry implements Connections {
 
   get count(): number {
     return [...this.#entries.values()].reduce((sum, entries) => sum + entries.size, 0);
+  }
+
+  countByDrive(): ReadonlyMap<string, number> {
+    return new Map([...this.#entries].map(([driveId, entries]) => [driveId, entries.size]));
   }
 
   /** What all connections have done so far, those that have ended included. */
@@ -116,7 +120,6 @@ export class ConnectionRegistry implements Connections {
     if (memory !== undefined) this.#readLimits(driveId, memory);
   }
 
-  /** Counts what connections have read and written since the last time. */
   collect(): void {
     for (const entries of this.#entries.values()) for (const entry of entries) this.#collect(entry);
   }
@@ -180,11 +183,6 @@ export class ConnectionRegistry implements Connections {
     if (IO_KINDS.every((kind) => since[kind].requests === 0)) return;
     entry.collected = stats;
     this.#total = addStats(this.#total, since);
-    this.#options.count(entry.driveId, {
-      readBytes: since.read.bytes,
-      readRequests: since.read.requests,
-      writeBytes: since.write.bytes,
-      writeRequests: since.write.requests,
-    });
+    this.#options.count(entry.driveId, since);
   }
 }

@@ -43,6 +43,10 @@ export interface Connections {
   cut(driveId: string, keep: readonly { serverId: string; epoch: number }[]): Promise<void>;
   /** Open connections by server and epoch, of one drive. */
   list(driveId: string): readonly OpenConnections[];
+  /** How many connections are open to each drive that has any. */
+  countByDrive(): ReadonlyMap<string, number>;
+  /** Counts what connections have done since the last time. */
+  collect(): void;
   /** Tells that the drive's I/O limits have changed in the metadata. */
   limitsChanged(driveId: string): void;
 }

@@ -1,41 +1,46 @@
 import { NO_COUNTERS } from '../core/drive.ts';
 import type { DriveCounters } from '../core/drive.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
+import { NO_ACTIVITY } from './drive-activity.ts';
+import type { DriveActivity, IoActivity } from './drive-activity.ts';
 
 /**
- * Collects what clients read and write, so that counting costs one transaction now and then and not one a request.
- * Info flushes it first: a figure that somebody has seen is durable, so it can never go back.
+ * Where everything that is done to drives is counted: at once for who looks at their activity, and for their info
+ * together with others, so that counting costs one transaction now and then and not one a request. Info flushes it
+ * first: a figure that somebody has seen is durable, so it can never go back.
  */
 export interface CounterBuffer {
-  count(driveId: string, transfer: { kind: 'read' | 'write'; bytes: number }): void;
-  /** Counts what was read and written in many requests. */
-  add(driveId: string, counters: DriveCounters): void;
+  /** Counts a request, and how long it took. */
+  count(driveId: string, request: { kind: 'read' | 'write'; bytes: number; seconds: number }): void;
+  /** Counts what was done in many requests. */
+  add(driveId: string, done: IoActivity): void;
   /** Resolves once everything counted before the call is in the metadata. */
   flush(): Promise<void>;
 }
 
-/** @param collect adds what others have counted by themselves; called before each flush */
-export function createCounterBuffer(
-  metadata: Pick<MetadataStore, 'addCounters'>,
-  collect: () => void = () => undefined,
-): CounterBuffer {
+/** @param parts `collect` adds what others have counted by themselves; called before each flush */
+export function createCounterBuffer(parts: {
+  metadata: Pick<MetadataStore, 'addCounters'>;
+  activity: Pick<DriveActivity, 'add'>;
+  collect: () => void;
+}): CounterBuffer {
   let pending = new Map<string, DriveCounters>();
   let lastFlush: Promise<void> = Promise.resolve();
 
   async function flushPending(): Promise<void> {
-    collect();
+    parts.collect();
     if (pending.size === 0) return;
     const deltas = pending;
     pending = new Map();
     try {
-      await metadata.addCounters(deltas);
+      await parts.metadata.addCounters(deltas);
     } catch (error) {
-      for (const [driveId, delta] of deltas) add(driveId, delta);
+      for (const [driveId, delta] of deltas) addPending(driveId, delta);
       throw error;
     }
   }
 
-  function add(driveId: string, delta: DriveCounters): void {
+  function addPending(driveId: string, delta: DriveCounters): void {
     const sum = pending.get(driveId) ?? NO_COUNTERS;
     pending.set(driveId, {
       readBytes: sum.readBytes + delta.readBytes,
@@ -45,15 +50,20 @@ export function createCounterBuffer(
     });
   }
 
+  function add(driveId: string, done: IoActivity): void {
+    parts.activity.add(driveId, done);
+    addPending(driveId, {
+      readBytes: done.read.bytes,
+      readRequests: done.read.requests,
+      writeBytes: done.write.bytes,
+      writeRequests: done.write.requests,
+    });
+  }
+
   return {
     add,
-    count(driveId, { kind, bytes }) {
-      add(
-        driveId,
-        kind === 'read'
-          ? { ...NO_COUNTERS, readBytes: bytes, readRequests: 1 }
-          : { ...NO_COUNTERS, writeBytes: bytes, writeRequests: 1 },
-      );
+    count(driveId, { kind, bytes, seconds }) {
+      add(driveId, { ...NO_ACTIVITY, [kind]: { requests: 1, bytes, seconds } });
     },
     async flush() {
       // One after the other: a caller must not overtake a flush that carries what it counted.

@@ -6,6 +6,7 @@ import { createDrive } from './create-drive.ts';
 import { destroyDrive } from './destroy-drive.ts';
 import { findAny, findReadable } from './drive-lookup.ts';
 import { imageDrive } from './image-drive.ts';
+import { listActivity } from './list-activity.ts';
 import { listClaims } from './list-claims.ts';
 import { listDriveIds, listDriveInfos, pagesOf } from './list-drives.ts';
 import { listPools } from './list-pools.ts';
@@ -66,6 +67,7 @@ function driveService(context: ServiceContext): DriveService {
     },
     list: (actor, input) => listDriveIds(context, actor, input),
     infos: (actor, input, detail) => listDriveInfos(context, actor, input, detail),
+    activity: (actor) => listActivity(context, actor.userId),
   };
 }
 
@@ -120,6 +122,10 @@ function administrationService(context: ServiceContext): AdministrationService {
       for await (const page of pagesOf(context, { ...query, after: after ?? null }, limit)) {
         yield await showDrives(context, page, { viewerId: null, detail: 'full' });
       }
+    },
+    async *activity(actor) {
+      requireAdmin(actor);
+      yield* listActivity(context, null);
     },
   };
 }

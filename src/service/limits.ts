@@ -18,3 +18,5 @@ export const MAX_SWEPT_CLAIMS = 1000;
 export const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 /** How long a create waits for another one under the same Idempotency-Key to be done. */
 export const IDEMPOTENCY_WAIT_MS = 30_000;
+/** Drives of which a process remembers what was done to them, those used last. */
+export const MAX_ACTIVE_DRIVES = 1000;

@@ -21,8 +21,11 @@ export async function readDrive(
   checkRange(drive, request);
   refuseImagingTarget(drive, await context.metadata.imaging.listTouching([driveId]), 'read');
   const spec = await context.volumeKeys.specOf(drive);
+  const startedAtMs = context.monotonicMs();
   const read = await begin(context, spec, request);
-  context.counters.count(driveId, { kind: 'read', bytes: request.lengthBytes });
+  // What a slow client takes later is its own time.
+  const seconds = (context.monotonicMs() - startedAtMs) / 1000;
+  context.counters.count(driveId, { kind: 'read', bytes: request.lengthBytes, seconds });
   return read;
 }
 

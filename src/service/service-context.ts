@@ -5,6 +5,7 @@ import type { MetadataStore } from '../metadata/metadata-store.ts';
 import type { AuditEvent } from './audit.ts';
 import type { Connections } from './connections.ts';
 import type { CounterBuffer } from './counter-buffer.ts';
+import type { DriveActivity } from './drive-activity.ts';
 import type { KeyedMutex } from './keyed-mutex.ts';
 import type { KeyVault } from './key-vault.ts';
 import type { VolumeKeys } from './volume-keys.ts';
@@ -27,11 +28,15 @@ export interface ServiceContext {
   /** Puts into the log who may use which drive. */
   readonly audit: (event: AuditEvent) => void;
   readonly counters: CounterBuffer;
+  /** What `counters` has counted since the process started. */
+  readonly activity: DriveActivity;
   readonly keyVault: KeyVault;
   readonly volumeKeys: VolumeKeys;
   /** Tells the imaging queue that a job was added. */
   readonly wakeImaging: () => void;
   readonly now: () => number;
+  /** Milliseconds that never go back; only differences mean anything. */
+  readonly monotonicMs: () => number;
   readonly newUuid: () => string;
   /** Random bytes fit for keys. */
   readonly randomBytes: (lengthBytes: number) => Uint8Array;

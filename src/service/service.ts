@@ -88,6 +88,8 @@ export interface DriveService {
   list(actor: User, input: ListDrivesInput): AsyncIterable<readonly string[]>;
   /** Pages of drive info, read as they are asked for. */
   infos(actor: User, input: ListDrivesInput, detail: InfoDetail): AsyncIterable<readonly Info[]>;
+  /** What was done since this process started to the user's drives in use, and to those used last. */
+  activity(actor: User): AsyncIterable<readonly Info[]>;
 }
 
 /** `full` shows the percentage while imaging and, to the owner, who holds the drive and its limits. */
@@ -237,6 +239,8 @@ export interface AdministrationService {
     actor: User,
     page: { after?: string | undefined; limit?: number | undefined },
   ): AsyncIterable<readonly Info[]>;
+  /** As for drives, of every user's, with the user. */
+  activity(actor: User): AsyncIterable<readonly Info[]>;
 }
 
 /** For admin users, like administration. */

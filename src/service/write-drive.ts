@@ -40,13 +40,15 @@ async function writeReceived(
   request: DriveWrite,
   body: ReceivedBody,
 ): Promise<void> {
+  const startedAtMs = context.monotonicMs();
   const { drive, hasExpiredClaims } = await findWritable(context, actor, driveId, request);
   // A server whose lease has run out may still be connected.
   if (hasExpiredClaims) await endExpiredClaims(context, driveId);
   const spec = await context.volumeKeys.specOf(drive);
   const { offsetBytes, encoding, sha256 } = request;
   const bytes = await context.volumes.write(spec, { offsetBytes, body, encoding, sha256 });
-  context.counters.count(driveId, { kind: 'write', bytes });
+  const seconds = (context.monotonicMs() - startedAtMs) / 1000;
+  context.counters.count(driveId, { kind: 'write', bytes, seconds });
   if (drive.imagingError !== null) await clearImagingError(context, driveId);
 }
 

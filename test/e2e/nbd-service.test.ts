@@ -15,6 +15,8 @@ const MIB = 2 ** 20;
 const ARGS = ['--nbd-listen', '127.0.0.1:0'];
 const SEED = Number(process.env['DRIVEBAY_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
 
+type Pairs = Readonly<Record<string, string>>;
+
 async function uriOf(server: ServerProcess, drive: string): Promise<string> {
   const answer = (await server.json(`/drives/${drive}/claim`, `server ${randomUUID()}\ntakeover true`)) as {
     'attach:tcp': string;
@@ -59,6 +61,56 @@ describe('what NBD clients read and write', () => {
       'write:bytes': '101010',
       'write:requests': '3',
     });
+  });
+
+  test('is in the activity of its owner and of administrators, with the time it took, until a restart', async () => {
+    await using data = await scratchData();
+    const server = await startServer({ dataDirectory: data.path, args: ARGS });
+    const { user, key } = (await server.json('/admin/users/create', '')) as Record<string, string>;
+    const owner = server.as(`${user}:${key}`);
+    const drive = await owner.create('size 8M\nname busy\nclaim:type shared');
+    const uri = ((await owner.json(`/drives/${drive}/claim`, `server ${randomUUID()}`)) as Pairs)[
+      'attach:tcp'
+    ];
+    const [one, other] = [await connectNbd(uri ?? ''), await connectNbd(uri ?? '')];
+    const startedAtMs = performance.now();
+    await owner.read(drive, 0, 1000);
+    await owner.write(`${drive}/1M`, noise('b', MIB));
+    await one.write(0, noise('a', 100_000));
+    await one.read(0, 4096);
+    await other.read(5, 10);
+    await one.flush();
+    const elapsedUs = (performance.now() - startedAtMs) * 1000;
+    const [info, ...others] = (await owner.json('/drives/activity')) as Pairs[];
+    expect([info, others]).toEqual([
+      {
+        drive,
+        name: 'busy',
+        connections: '2',
+        'read:requests': '3',
+        'read:bytes': '5106',
+        'read:us': expect.any(String),
+        'write:requests': '2',
+        'write:bytes': String(100_000 + MIB),
+        'write:us': expect.any(String),
+        'flush:requests': '1',
+        'flush:us': expect.any(String),
+      },
+      [],
+    ]);
+    const times = ['read:us', 'write:us', 'flush:us'].map((name) => Number(info?.[name]));
+    expect(times.every((us) => Number.isInteger(us) && us > 0)).toBe(true);
+    expect(times.reduce((sum, us) => sum + us)).toBeLessThan(elapsedUs);
+    expect(await server.json('/admin/drives/activity')).toEqual([{ ...info, user }]);
+    // Nobody else is told, nor that administrators are.
+    expect(await server.json('/drives/activity')).toEqual([]);
+    expect((await owner.get('/admin/drives/activity')).status).toBe(404);
+    await one.leave();
+    await other.leave();
+    expect(await owner.json('/drives/activity')).toEqual([{ ...info, connections: '0' }]);
+    await server.stop();
+    await using after = await startServer({ dataDirectory: data.path, args: ARGS });
+    expect(await after.json('/admin/drives/activity')).toEqual([]);
   });
 
   test('is in the metrics, with the connections that are open', async () => {

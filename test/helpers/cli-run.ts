@@ -38,6 +38,7 @@ export async function runCli(
     stdin: options.stdin ?? new PassThrough().end(),
     env: { DRIVEBAY_URL: server.url, DRIVEBAY_AUTH: FAKE_AUTH, ...options.env },
     isTty: false,
+    terminal: () => null,
     version: '1.2.3',
     openTransport: openHttpTransport,
     setExitCode: (code) => {

@@ -41,6 +41,8 @@ export class FakeDriveServer {
   readonly users: Record<string, string>[] = [];
   /** What `claims` lists. */
   readonly claims: Record<string, string>[] = [];
+  /** What `activity` lists. */
+  activity: Record<string, string>[] = [];
   /** What `claim` answers besides what it was asked for. */
   attachUris: Record<string, string> = {};
   readonly requests: FakeRequest[] = [];
@@ -138,6 +140,7 @@ export class FakeDriveServer {
       const standard = words[1] === 'standard' ? this.standardDrives : [...this.drives.values()];
       return json(standard.map(({ info }) => info));
     }
+    if (first === 'activity') return json(this.activity);
     if (first === 'create') return this.#create(fieldsOf(body));
     const drive = this.drives.get(first) ?? this.standardDrives.find(({ info }) => info['drive'] === first);
     if (drive === undefined) return refuse(404, 'missing', `Drive ${first} could not be found.`);
@@ -179,6 +182,7 @@ export class FakeDriveServer {
     if (path === 'pools/info')
       return json([{ pool: 'default', domain: 'here', 'total:bytes': String(2 ** 40) }]);
     if (path === 'drives/info') return json([...this.drives.values()].map(({ info }) => info));
+    if (path === 'drives/activity') return json(this.activity);
     if (path === 'master-key/rotate') return json({ drives: '3' });
     if (path.endsWith('/key/export')) return json({ drive: words[1] ?? '', passphrase: 'open sesame' });
     if (path.endsWith('/key/rotate')) return json({ user: words[1] ?? '', key: 'new-key' });

@@ -67,6 +67,8 @@ export async function* pagesOf<Item>(
 
 const INFO = { drive: DRIVE, name: 'root', user: OWNER, size: 4096, 'read:bytes': 17 };
 
+const ACTIVITY = { drive: DRIVE, connections: '2', 'read:requests': '3', 'read:us': '1500' };
+
 const ACCESS: Service['access'] = {
   authenticate: async ({ userId, key }) =>
     key === KEY && (userId === OWNER || userId === ADMIN) ? userOf(userId) : null,
@@ -80,6 +82,7 @@ const DRIVES: Service['drives'] = {
   info: async () => INFO,
   list: () => pagesOf([DRIVE, OTHER]),
   infos: () => pagesOf([INFO], [{ ...INFO, drive: OTHER }]),
+  activity: () => pagesOf([ACTIVITY], [{ ...ACTIVITY, drive: OTHER }]),
 };
 
 const DRIVE_DATA: DriveDataService = {
@@ -127,6 +130,7 @@ const ADMINISTRATION: Service['administration'] = {
   setDriveLimits: async () => INFO,
   driveInfo: async () => INFO,
   driveInfos: () => pagesOf([INFO]),
+  activity: () => pagesOf([{ ...ACTIVITY, user: OTHER }]),
 };
 
 const MASTER_KEYS: Service['masterKeys'] = {

@@ -13,6 +13,7 @@ import type { MetadataStore } from '../../src/metadata/metadata-store.ts';
 import { openSqliteStore } from '../../src/metadata/sqlite/sqlite-store.ts';
 import type { AuditEvent } from '../../src/service/audit.ts';
 import type { Connections, OpenConnections } from '../../src/service/connections.ts';
+import { DriveActivity } from '../../src/service/drive-activity.ts';
 import { createCounterBuffer } from '../../src/service/counter-buffer.ts';
 import { createService } from '../../src/service/create-service.ts';
 import { createKeyedMutex } from '../../src/service/keyed-mutex.ts';
@@ -34,6 +35,8 @@ export interface ScratchConnections extends Connections {
   close(driveId: string, epoch: number): void;
   /** Waited for by each cut before it ends anything. */
   beforeCut: () => Promise<void>;
+  /** Counts what connections have done. */
+  onCollect: () => void;
 }
 
 /** The use cases over a real database, with storage that keeps nothing and a clock that a test moves. */
@@ -65,6 +68,7 @@ export async function createScratchService(): Promise<ScratchService> {
     attachUris: (secret) => ({ tcp: `nbd://127.0.0.1:10809/${secret}` }),
     audit: (event) => void events.push(event),
     now: () => clock.nowMs,
+    monotonicMs: () => clock.nowMs,
     reportFailure: (error) => {
       throw error;
     },
@@ -97,6 +101,7 @@ function scratchConnections(): ScratchConnections {
     cuts: [],
     limitChanges: [],
     beforeCut: () => Promise.resolve(),
+    onCollect: () => undefined,
     open: (driveId, open) => void openByDrive.set(driveId, [...connections.list(driveId), open]),
     close(driveId, closedEpoch) {
       const left = connections.list(driveId).filter(({ epoch }) => epoch !== closedEpoch);
@@ -112,6 +117,15 @@ function scratchConnections(): ScratchConnections {
       openByDrive.set(driveId, [...left]);
     },
     list: (driveId) => openByDrive.get(driveId) ?? [],
+    countByDrive: () =>
+      new Map(
+        [...openByDrive]
+          .map(
+            ([driveId, all]) => [driveId, all.reduce((sum, { connections: some }) => sum + some, 0)] as const,
+          )
+          .filter(([, count]) => count > 0),
+      ),
+    collect: () => connections.onCollect(),
     register: () => {
       throw new Error('Nobody connects here.');
     },
@@ -121,15 +135,17 @@ function scratchConnections(): ScratchConnections {
 }
 
 function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { readonly isActive: boolean }) {
+  const activity = new DriveActivity();
   return {
     metadata,
+    activity,
     pools: scratchPools(pool),
     volumes: scratchVolumes(volumeCalls),
     writes: createWriteTracker(),
     creating: new Set<string>(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
-    counters: createCounterBuffer(metadata),
+    counters: createCounterBuffer({ metadata, activity, collect: () => undefined }),
     keyVault: {
       currentId: () => 'master',
       wrap: (secret: Uint8Array) => secret,

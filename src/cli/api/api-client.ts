@@ -18,8 +18,8 @@ export class ApiClient {
     this.#credentialsHint = credentialsHint;
   }
 
-  async get(path: string): Promise<unknown> {
-    return parseBody(await this.exchange({ method: 'GET', path, isRepeatable: true }));
+  async get(path: string, options: Partial<TransportRequest> = {}): Promise<unknown> {
+    return parseBody(await this.exchange({ method: 'GET', path, isRepeatable: true, ...options }));
   }
 
   /** `null` for an answer without a body. */
@@ -35,8 +35,8 @@ export class ApiClient {
     return asInfo(await this.get(path));
   }
 
-  async getInfos(path: string): Promise<Info[]> {
-    const answer = await this.get(path);
+  async getInfos(path: string, options?: Partial<TransportRequest>): Promise<Info[]> {
+    const answer = await this.get(path, options);
     return Array.isArray(answer) ? answer.map(asInfo) : answer === null ? [] : [asInfo(answer)];
   }
 

@@ -8,6 +8,9 @@ export const BLOCK_BYTES = 4 * 1024 * 1024;
 /** Key export may write encrypted zeros into the whole of a drive first. */
 const EXPORT_TIMEOUT_MS = 24 * 3600 * 1000;
 
+/** A look that comes later is of no use to who watches. */
+const ACTIVITY_TIMEOUT_MS = 10_000;
+
 export interface ByteRange {
   readonly offsetBytes: number;
   readonly sizeBytes: number;
@@ -125,6 +128,12 @@ export class DriveApi {
 
   async release(driveId: string, serverId: string): Promise<void> {
     await this.client.post(`/drives/${driveId}/release`, { server: serverId }, { isRepeatable: true });
+  }
+
+  /** What was done since the server's start to the user's drives in use, or to everybody's; answered soon or not at all. */
+  activity(isEverybodys: boolean): Promise<Info[]> {
+    const path = isEverybodys ? '/admin/drives/activity' : '/drives/activity';
+    return this.client.getInfos(path, { timeoutMs: ACTIVITY_TIMEOUT_MS });
   }
 
   claims(driveId: string): Promise<Info[]> {

@@ -46,12 +46,9 @@ export function addDownloadCommand(program: Command, io: CliIo): void {
     .option('--raw', 'do not pack into a .gz or .zst file')
     .addHelpText('after', EXAMPLES)
     .action((drive: string, file: string, flags: DownloadFlags) =>
-      withSession(
-        io,
-        flags,
-        (session) => downloadFrom(session, { drive, file }, flags),
-        flags.parallel ?? DEFAULT_PARALLEL,
-      ),
+      withSession(io, flags, (session) => downloadFrom(session, { drive, file }, flags), {
+        connections: flags.parallel ?? DEFAULT_PARALLEL,
+      }),
     );
 }
 

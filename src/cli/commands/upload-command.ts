@@ -70,7 +70,7 @@ export async function runUpload(
   const source = await openSource(io, request.file, flags.raw === true);
   try {
     const work = (session: Session): Promise<void> => uploadTo(session, { ...request, source }, flags);
-    await withSession(io, flags, work, flags.parallel ?? DEFAULT_PARALLEL);
+    await withSession(io, flags, work, { connections: flags.parallel ?? DEFAULT_PARALLEL });
   } finally {
     await source.close();
   }

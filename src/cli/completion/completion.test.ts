@@ -52,6 +52,8 @@ test('commands, nested commands and options are completed', async () => {
   expect(await complete('user', 'ro')).toEqual(['rotate-key']);
   expect(await complete('create', '--ci')).toEqual(['--cipher']);
   expect(await complete('create', '--tier', '')).toEqual(['disk', 'ssd']);
+  expect(await complete('to')).toEqual(['top']);
+  expect(await complete('top', '--sort', '')).toEqual(['iops', 'bytes', 'latency']);
 });
 
 test('drives are completed by asking the server, files from the directory', async () => {

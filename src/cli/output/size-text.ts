@@ -22,6 +22,15 @@ export function countArgument(most: number): (text: string) => number {
   };
 }
 
+/** Reads a time in seconds on the command line. */
+export function secondsArgument({ least, most }: { least: number; most: number }): (text: string) => number {
+  return (text) => {
+    const seconds = Number(text);
+    if (/^[0-9]+(\.[0-9]+)?$/.test(text) && seconds >= least && seconds <= most) return seconds;
+    throw new InvalidArgumentError(`It must be a number of seconds from ${least} to ${most}.`);
+  };
+}
+
 /** GiB with two decimals; something tiny is not shown as nothing. */
 export function gibText(sizeBytes: number): string {
   const text = (sizeBytes / GIB).toFixed(2);

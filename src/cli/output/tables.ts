@@ -3,10 +3,10 @@ import { textOf, type Info } from '../api/api-client.ts';
 import { gibText } from './size-text.ts';
 
 /** One column of a table for people. */
-export interface Column {
+export interface Column<Row = Info> {
   readonly title: string;
   readonly alignRight?: boolean;
-  value(info: Info): string;
+  value(row: Row): string;
 }
 
 export function column(title: string, key: string): Column {
@@ -21,21 +21,26 @@ export function gibColumn(title: string, key: string): Column {
 
 /** Prints rows under their titles, each column as wide as its widest value. */
 export function printTable(out: Writable, columns: readonly Column[], infos: readonly Info[]): void {
-  const rows = [
+  for (const line of tableLines(columns, infos)) out.write(`${line}\n`);
+}
+
+/** The lines of a table, its titles first. */
+export function tableLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): readonly string[] {
+  const texts = [
     columns.map(({ title }) => title),
-    ...infos.map((info) => columns.map(({ value }) => printable(value(info)))),
+    ...rows.map((row) => columns.map((column) => printable(column.value(row)))),
   ];
   const widths = columns.map((_, index) =>
-    rows.reduce((width, row) => Math.max(width, row[index]?.length ?? 0), 0),
+    texts.reduce((width, row) => Math.max(width, row[index]?.length ?? 0), 0),
   );
-  for (const row of rows) {
+  return texts.map((row) => {
     const cells = row.map((cell, index) =>
       columns[index]?.alignRight === true
         ? cell.padStart(widths[index] ?? 0)
         : cell.padEnd(widths[index] ?? 0),
     );
-    out.write(`${cells.join('  ').trimEnd()}\n`);
-  }
+    return cells.join('  ').trimEnd();
+  });
 }
 
 /** Prints objects as `key  value` lines, with an empty line between two of them. */

@@ -14,13 +14,16 @@ export type DriveQueries = ReturnType<typeof prepareDriveQueries>;
 export function prepareDriveQueries(db: Kysely<Schema>) {
   return {
     find: prepareQuery(({ driveId }: { driveId: string }) =>
-      db
-        .selectFrom('drives as d')
-        .innerJoin('drive_counters as c', 'c.drive_id', 'd.drive_id')
-        .select(DRIVE_COLUMNS)
-        .where('d.drive_id', '=', driveId),
+      selectDrives(db).where('d.drive_id', '=', driveId),
     ),
   };
+}
+
+function selectDrives(db: Kysely<Schema>) {
+  return db
+    .selectFrom('drives as d')
+    .innerJoin('drive_counters as c', 'c.drive_id', 'd.drive_id')
+    .select(DRIVE_COLUMNS);
 }
 
 export function createDriveReader(db: Kysely<Schema>, queries: DriveQueries): DriveReader {
@@ -30,6 +33,11 @@ export function createDriveReader(db: Kysely<Schema>, queries: DriveQueries): Dr
     async find(driveId) {
       const { rows } = await queries.find(db, { driveId });
       return rows[0] === undefined ? null : toDrive(rows[0]);
+    },
+    async findMany(driveIds) {
+      if (driveIds.length === 0) return [];
+      const query = selectDrives(db).where('d.drive_id', 'in', driveIds);
+      return (await query.orderBy('d.drive_id').execute()).map(toDrive);
     },
     async list(query) {
       const rows = await selectListed(db, query).execute();

@@ -87,6 +87,12 @@ test.each([
   },
 );
 
+test('drives are found by many UUIDs in one query, in order by an index', async () => {
+  const plans = await plansOf((opened) => opened.drives.findMany(['d', 'e', 'f']));
+  expect(statements).toHaveLength(1);
+  expect(slowSteps(plans)).toEqual([]);
+});
+
 test('what runs on every request searches by an index', async () => {
   const plans = await plansOf(async (opened) => {
     await opened.users.findWithKeyHash('u');
