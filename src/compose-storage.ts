@@ -3,7 +3,7 @@ import { join, sep } from 'node:path';
 import type { Logger } from 'pino';
 import { volumePath } from './blockdev/file/volume-path.ts';
 import type { Config } from './config/config.ts';
-import { XTS_BULK_BYTES, XTS_SCRATCH_BYTES } from './crypto/xts.ts';
+import { XTS_SCRATCH_BYTES } from './crypto/xts.ts';
 import type { Arena } from './data-workers/arena.ts';
 import { startDataThread } from './data-workers/data-thread-client.ts';
 import type { DataThreadClient } from './data-workers/data-thread-client.ts';
@@ -33,7 +33,7 @@ export function threadScratchBytes(config: Config): number {
   const imagingThreads = config.imagingParallel * config.imagingThreads;
   const scratchBytes = XTS_SCRATCH_BYTES + PAGE_BYTES;
   return (
-    config.pools.length * config.dataWorkers * (scratchBytes + XTS_BULK_BYTES) +
+    config.pools.length * config.dataWorkers * scratchBytes +
     config.pools.length * config.nbdWorkers * (scratchBytes + TRANSMISSION_BYTES + PAGE_BYTES) +
     imagingThreads * (scratchBytes + THREAD_BUFFER_BYTES + PAGE_BYTES)
   );
@@ -54,7 +54,7 @@ export async function openPools(options: {
     return { ...pool, spec: { kind: 'file', name, directory } };
   });
   const { memory } = arena;
-  const start = (pool: PoolSpec, own: Pick<DataThreadSetup, 'bulk' | 'transmission'>): DataThreadClient => {
+  const start = (pool: PoolSpec, own: Pick<DataThreadSetup, 'transmission'>): DataThreadClient => {
     const scratch = arena.reserve(XTS_SCRATCH_BYTES);
     const setup = { memory, scratch, pool, installationId, ...own };
     return startDataThread(setup, { now: systemClock.monotonicMs, onCrash: options.crash });
@@ -65,12 +65,12 @@ export async function openPools(options: {
     startThreads: ({ spec: pool }) =>
       createDataThreadGroup({
         maxThreads: config.dataWorkers,
-        start: () => start(pool, { bulk: arena.reserve(XTS_BULK_BYTES), transmission: null }),
+        start: () => start(pool, { transmission: null }),
       }),
     startConnectionThreads: ({ spec: pool }) =>
       createDataThreadGroup({
         maxThreads: config.nbdWorkers,
-        start: () => start(pool, { bulk: null, transmission: arena.reserve(TRANSMISSION_BYTES) }),
+        start: () => start(pool, { transmission: arena.reserve(TRANSMISSION_BYTES) }),
       }),
     mayMark: (poolName) => mayMarkPool(metadata, poolName),
     onMarked: (poolName) => rememberPoolMark(metadata, poolName),

@@ -7,7 +7,7 @@ import { openLuks1 } from '../crypto/luks1.ts';
 import { volumePath } from './file/volume-path.ts';
 import { DRIVE_LOCK_BYTES } from './layers/drive-lock.ts';
 import { createVolume, fillHoles, openVolume, resizeVolume } from './luks-volume.ts';
-import type { Volume } from './luks-volume.ts';
+import type { Volume } from './volume.ts';
 import { runTool } from '../crypto/scratch-tools.ts';
 import { SCRATCH_DRIVE, scratchEngine, scratchFilePool } from './scratch-devices.ts';
 

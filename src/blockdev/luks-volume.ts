@@ -4,21 +4,14 @@ import { formatLuks1Header, LUKS1_PAYLOAD_OFFSET_BYTES } from '../crypto/luks1.t
 import type { XtsEngine } from '../crypto/xts.ts';
 import type { BlockDevice, Maybe, Range } from './block-device.ts';
 import { byteAccess } from './layers/byte-access.ts';
-import type { ByteDevice } from './layers/byte-access.ts';
 import { createDriveLock } from './layers/drive-lock.ts';
 import type { LockWaiting } from './layers/drive-lock.ts';
 import { luks } from './layers/luks.ts';
-import type { LuksDevice } from './layers/luks.ts';
 import { chain, ensuring, inPieces } from './maybe.ts';
 import { outerBlocks } from './ranges.ts';
 import type { StoragePool } from './storage-pool.ts';
 import { systemError } from './system-error.ts';
-
-/** A drive's bytes, exactly of the drive's size, whether it is encrypted or not. */
-export interface Volume extends ByteDevice {
-  /** The decrypted sectors below; null for a drive that is not encrypted. */
-  readonly encrypted: LuksDevice | null;
-}
+import type { Volume } from './volume.ts';
 
 /** What opens a volume. */
 export interface VolumeOpening {

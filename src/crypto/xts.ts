@@ -11,8 +11,6 @@ export const XTS_KEY_BYTES = 64;
 export const XTS_PIECE_BYTES = 256 * 1024;
 /** The scratch region that is enough for pieces of full size. */
 export const XTS_SCRATCH_BYTES = 576 * 1024;
-/** What a thread that writes whole requests at once lends besides. */
-export const XTS_BULK_BYTES = 4 * 1024 * 1024;
 
 /**
  * AES-256-XTS on 512-byte sectors numbered by plain64, for one thread.
@@ -22,8 +20,6 @@ export const XTS_BULK_BYTES = 4 * 1024 * 1024;
  * and the masks are applied again. The result is that of one EVP_aes_256_xts per sector, at many times the speed.
  */
 export interface XtsEngine {
-  /** The most that `lend` lends of the thread's own memory. */
-  readonly lendableBytes: number;
   /** A cipher of this 64-byte key; close it to wipe the key from memory. */
   cipher(key: Uint8Array): XtsCipher;
   /**
@@ -71,10 +67,8 @@ const MIN_SCRATCH_BYTES = 16 * 1024;
 export function createXtsEngine(options: {
   memory: WebAssembly.Memory;
   scratch: { address: number; lengthBytes: number };
-  /** Memory of this thread's own, to be lent for whole requests; beginning on a page. */
-  bulk?: { address: number; lengthBytes: number };
 }): XtsEngine {
-  const { memory, scratch, bulk } = options;
+  const { memory, scratch } = options;
   const parts: Parts = {
     kernel: loadXtsKernel(memory),
     crypto: loadLibCrypto(),
@@ -84,21 +78,15 @@ export function createXtsEngine(options: {
   };
   let isLent = false;
   const { pieceBytes, lendable } = parts.scratch;
-  const lendableBytes = bulk?.lengthBytes ?? pieceBytes;
   const engine: XtsEngine = {
-    lendableBytes,
     cipher: (key) => new PieceCipher(engine, parts, key),
     lend(lengthBytes) {
-      if (isLent || lengthBytes > lendableBytes) {
+      if (isLent || lengthBytes > pieceBytes) {
         return { buffer: new Uint8Array(lengthBytes), giveBack: () => undefined };
       }
       isLent = true;
       return {
-        buffer: new Uint8Array(
-          parts.buffer,
-          lengthBytes > pieceBytes && bulk !== undefined ? bulk.address : lendable,
-          lengthBytes,
-        ),
+        buffer: new Uint8Array(parts.buffer, lendable, lengthBytes),
         giveBack: () => {
           isLent = false;
         },

@@ -9,6 +9,8 @@ import type { ReceivedBody, SocketInput } from './volumes.ts';
 
 const PIECES = 4;
 const DATA = noise('body', 3 * PIECE_BYTES);
+/** What the thread says that it has encrypted. */
+const ENCRYPTED_BYTES = 512;
 
 /** A body that comes with so many bytes received already, of which a thread then reads so many itself. */
 interface Incoming {
@@ -48,17 +50,15 @@ function scratch() {
         return hasSocket ? socket : null;
       },
     };
-    const fromThread: ReceiveFrom = (_descriptor, segments) => {
+    const fromThread: ReceiveFrom = (_descriptor, { segments, filledBytes }) => {
+      const content = Buffer.concat(segments.map((segment) => viewOf(memory, segment)));
+      all.copy(content, filledBytes, received, received + threadReads);
       let done = 0;
       for (const segment of segments) {
-        const part = all.subarray(
-          received + done,
-          received + Math.min(threadReads, done + segment.lengthBytes),
-        );
-        viewOf(memory, segment).set(part);
-        done += part.byteLength;
+        viewOf(memory, segment).set(content.subarray(done, done + segment.lengthBytes));
+        done += segment.lengthBytes;
       }
-      return Promise.resolve(done);
+      return Promise.resolve({ receivedBytes: threadReads, encryptedBytes: ENCRYPTED_BYTES });
     };
     const parts = { lender, memory, receiveFrom: receiveFrom ?? fromThread };
     return await receiveBody(body, parts);
@@ -89,6 +89,7 @@ test.each<[string, Incoming]>([
   const { receive, contentOf, expectGivenBack, given } = scratch();
   const body = await receive(incoming);
   expect(contentOf(body).equals(DATA.subarray(0, incoming.lengthBytes))).toBe(true);
+  expect(body.encryptedBytes).toBe(incoming.hasSocket === false ? 0 : ENCRYPTED_BYTES);
   expect(given).toEqual(incoming.hasSocket === false ? [] : [incoming.threadReads]);
   body.release();
   await expectGivenBack();
@@ -111,7 +112,7 @@ test.each<[string, Incoming]>([
 
 test('a thread that fails has the socket and the memory given back', async () => {
   const { receive, expectGivenBack, given } = scratch();
-  const failing = (): Promise<number> => Promise.reject(new Error('EMFILE'));
+  const failing = (): Promise<never> => Promise.reject(new Error('EMFILE'));
   await expect(receive({ lengthBytes: LENGTH, received: 10 }, failing)).rejects.toThrow('EMFILE');
   expect(given).toEqual([0]);
   await expectGivenBack();

@@ -2,10 +2,14 @@ import { DriveError } from '../core/errors.ts';
 import { PIECE_BYTES, viewOf } from './arena.ts';
 import type { Segment } from './arena.ts';
 import type { PieceLender } from './piece-lender.ts';
+import type { ReceivedPart } from './protocol.ts';
 import type { IncomingBody, ReceivedBody } from './volumes.ts';
 
-/** Receives from a socket into segments of the arena; answers the bytes received. */
-export type ReceiveFrom = (descriptor: number, segments: readonly Segment[]) => Promise<number>;
+/** Receives from a socket into segments of the arena, behind what is there. */
+export type ReceiveFrom = (
+  descriptor: number,
+  space: { segments: readonly Segment[]; filledBytes: number },
+) => Promise<ReceivedPart>;
 
 interface BodyMemory {
   readonly lender: PieceLender;
@@ -30,12 +34,13 @@ export async function receiveBody(
   try {
     const segments = trimmed(loan.segments, body.lengthBytes);
     const space = new BodySpace(segments, memory);
-    if (body.lengthBytes >= DIRECT_BODY_BYTES) await receiveFromSocket(space, body, receiveFrom);
+    const isDirect = body.lengthBytes >= DIRECT_BODY_BYTES;
+    const encryptedBytes = isDirect ? await receiveFromSocket(space, body, receiveFrom) : 0;
     if (space.receivedBytes < body.lengthBytes) {
       for await (const chunk of body.chunks()) space.add(chunk);
     }
     if (space.receivedBytes < body.lengthBytes) throw wrongLength(space.receivedBytes, body.lengthBytes);
-    return { segments, release: () => loan.release() };
+    return { segments, encryptedBytes, release: () => loan.release() };
   } catch (error) {
     loan.release();
     throw error;
@@ -46,14 +51,17 @@ async function receiveFromSocket(
   space: BodySpace,
   body: IncomingBody,
   receiveFrom: ReceiveFrom,
-): Promise<void> {
+): Promise<number> {
   const socket = body.takeSocket();
-  if (socket === null) return;
+  if (socket === null) return 0;
   let readBytes = 0;
   try {
     space.add(socket.received);
-    readBytes = await receiveFrom(socket.descriptor, space.rest());
+    const { segments, receivedBytes: filledBytes } = space;
+    const part = await receiveFrom(socket.descriptor, { segments, filledBytes });
+    readBytes = part.receivedBytes;
     space.skip(readBytes);
+    return part.encryptedBytes;
   } finally {
     socket.giveBack(readBytes);
   }
@@ -61,13 +69,13 @@ async function receiveFromSocket(
 
 /** The memory of one body, filled from its beginning on. */
 class BodySpace {
-  readonly #segments: readonly Segment[];
+  readonly segments: readonly Segment[];
   readonly #memory: WebAssembly.Memory;
   readonly #lengthBytes: number;
   #receivedBytes = 0;
 
   constructor(segments: readonly Segment[], memory: WebAssembly.Memory) {
-    this.#segments = segments;
+    this.segments = segments;
     this.#memory = memory;
     this.#lengthBytes = segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
   }
@@ -77,9 +85,9 @@ class BodySpace {
   }
 
   /** What is still to be filled. */
-  rest(): Segment[] {
+  #rest(): Segment[] {
     let skipBytes = this.#receivedBytes;
-    return this.#segments.flatMap(({ address, lengthBytes }) => {
+    return this.segments.flatMap(({ address, lengthBytes }) => {
       const skipped = Math.min(skipBytes, lengthBytes);
       skipBytes -= skipped;
       return skipped === lengthBytes
@@ -97,7 +105,7 @@ class BodySpace {
     const receivedBytes = this.#receivedBytes + chunk.byteLength;
     if (receivedBytes > this.#lengthBytes) throw wrongLength(receivedBytes, this.#lengthBytes);
     let done = 0;
-    for (const segment of chunk.byteLength === 0 ? [] : this.rest()) {
+    for (const segment of chunk.byteLength === 0 ? [] : this.#rest()) {
       const part = chunk.subarray(done, done + segment.lengthBytes);
       viewOf(this.#memory, segment).set(part);
       done += part.byteLength;

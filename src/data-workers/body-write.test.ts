@@ -5,22 +5,24 @@ import type { BlockDevice } from '../blockdev/block-device.ts';
 import { byteAccess } from '../blockdev/layers/byte-access.ts';
 import { createDriveLock, DRIVE_LOCK_BYTES } from '../blockdev/layers/drive-lock.ts';
 import { fault } from '../blockdev/layers/fault.ts';
+import type { Volume } from '../blockdev/volume.ts';
 import { createMemoryPool } from '../blockdev/memory/memory-pool.ts';
 import { writeBody } from './body-write.ts';
 import type { WriteTask } from './protocol.ts';
 
 const SIZE_BYTES = 10_000;
 
-async function newDevice(plan: Parameters<typeof fault>[1] = []): Promise<BlockDevice> {
+async function newDevice(plan: Parameters<typeof fault>[1] = []): Promise<Volume> {
   const lock = createDriveLock(new SharedArrayBuffer(DRIVE_LOCK_BYTES));
   const pool = createMemoryPool({});
   await pool.create('drive', SIZE_BYTES);
   const blocks = await pool.open('drive', 'read-write');
-  return byteAccess(fault(blocks, plan), { sizeBytes: SIZE_BYTES, lock });
+  return Object.assign(byteAccess(fault(blocks, plan), { sizeBytes: SIZE_BYTES, lock }), { encrypted: null });
 }
 
 function task(changes: Partial<WriteTask> = {}): WriteTask {
-  return { offsetBytes: 100, segments: [], encoding: 'identity', sha256: null, isPoolLow: false, ...changes };
+  const body = { offsetBytes: 100, segments: [], encoding: 'identity', encryptedBytes: 0 } as const;
+  return { ...body, sha256: null, isPoolLow: false, ...changes };
 }
 
 async function contentOf(device: BlockDevice): Promise<Buffer> {

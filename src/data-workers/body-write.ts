@@ -1,6 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import type { BlockDevice, Range } from '../blockdev/block-device.ts';
+import { writeInPlace } from '../blockdev/layers/in-place-write.ts';
+import type { Volume } from '../blockdev/volume.ts';
 import { DriveError } from '../core/errors.ts';
 import { MIB } from '../core/sizes.ts';
 import type { WriteTask } from './protocol.ts';
@@ -11,27 +13,29 @@ export const MAX_WRITE_BYTES = 64 * MIB;
 
 /**
  * Writes a whole body, or nothing of it: everything that can be wrong with it is found before the first byte is
- * written, and its space is claimed, so that a full disk refuses it as a whole too. It is not yet durable then.
+ * written, and its space is claimed, so that a full disk refuses it as a whole too. It is not yet durable then. Of the body
+ * nothing can be used afterwards.
  *
  * @returns the bytes written, after decompression
  * @throws DriveError usage for a digest that does not match, gzip that is not whole, and data past the end;
  *   too-large when it decompresses to more than `MAX_WRITE_BYTES`; full when there is no room
  */
 export async function writeBody(
-  device: BlockDevice,
+  volume: Volume,
   { task, body }: { task: WriteTask; body: readonly Uint8Array[] },
 ): Promise<number> {
   if (task.sha256 !== null) checkDigest(sha256Of(body), task.sha256);
   const data = task.encoding === 'gzip' ? [unpack(body)] : body;
   const lengthBytes = data.reduce((sum, part) => sum + part.byteLength, 0);
   const range = { offsetBytes: task.offsetBytes, lengthBytes };
-  checkWithin(device, range);
+  checkWithin(volume, range);
   if (lengthBytes === 0) return 0;
-  await claimSpace(device, range, task.isPoolLow);
-  let offsetBytes = task.offsetBytes;
+  await claimSpace(volume, range, task.isPoolLow);
+  let doneBytes = 0;
   for (const part of data) {
-    await device.write(offsetBytes, part);
-    offsetBytes += part.byteLength;
+    const encryptedBytes = Math.min(Math.max(0, task.encryptedBytes - doneBytes), part.byteLength);
+    await writeInPlace(volume, task.offsetBytes + doneBytes, { data: part, encryptedBytes });
+    doneBytes += part.byteLength;
   }
   return lengthBytes;
 }

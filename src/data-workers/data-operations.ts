@@ -1,19 +1,26 @@
 import { createFilePool } from '../blockdev/file/file-pool.ts';
 import { checkPoolMark } from '../blockdev/file/pool-mark.ts';
+import { encryptAhead } from '../blockdev/layers/in-place-write.ts';
 import { createVolume, fillHoles, openVolume, resizeVolume } from '../blockdev/luks-volume.ts';
-import type { Volume } from '../blockdev/luks-volume.ts';
+import type { Volume } from '../blockdev/volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import { MIB } from '../core/sizes.ts';
-import { createXtsEngine } from '../crypto/xts.ts';
+import { createXtsEngine, XTS_PIECE_BYTES } from '../crypto/xts.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
 import { addressOf } from '../runtime/memory-address.ts';
-import type { MemorySpan } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
 import type { Segment } from './arena.ts';
 import { mapBlocks } from './block-map.ts';
 import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
-import type { DataThreadSetup, FlushWish, OperationRequest, SentRange, WriteTask } from './protocol.ts';
+import type {
+  DataThreadSetup,
+  FlushWish,
+  OperationRequest,
+  ReceivedPart,
+  SentRange,
+  WriteTask,
+} from './protocol.ts';
 import { rangeSource } from './range-source.ts';
 import { loadPairHashing } from '../runtime/sha256-pair.ts';
 import type { PairHashing } from '../runtime/sha256-pair.ts';
@@ -23,7 +30,8 @@ import type { SendTurn } from './send-turn.ts';
 import { ServedConnections } from './served-connections.ts';
 import { sha256OfEach } from './sha256.ts';
 import type { SocketLoop } from './socket-loop.ts';
-import { receiveInto, sendFrom } from './socket-transfer.ts';
+import { receiveBodyPart } from './body-part.ts';
+import { sendFrom } from './socket-transfer.ts';
 import type { SpanSource } from './socket-transfer.ts';
 import type { VolumeSpec } from './volume.ts';
 
@@ -50,8 +58,8 @@ export async function createDataOperations(
 ): Promise<(request: OperationRequest) => Promise<unknown>> {
   const baseAddress = addressOf(setup.memory.buffer);
   const pool = createFilePool({ directory: setup.pool.directory });
-  const { memory, scratch, bulk } = setup;
-  const engine = createXtsEngine({ memory, scratch, ...(bulk === null ? {} : { bulk }) });
+  const { memory, scratch } = setup;
+  const engine = createXtsEngine({ memory, scratch });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
   const hashing = loadPairHashing();
   const volumes = new OpenVolumes<Volume>();
@@ -81,7 +89,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'flushed':
       return thread.connections.flushed(request);
     case 'receive':
-      return await receiveInto(thread.loop, request.descriptor, spansOf(thread, request.segments));
+      return await receive(thread, request);
     case 'sha256':
       return sha256OfEach(
         request.bodies.map((segments) => segments.map((segment) => viewOf(setup.memory, segment))),
@@ -90,6 +98,19 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     default:
       return await thread.volumes.use(request.driveId, (device) => performOnDevice(thread, device, request));
   }
+}
+
+async function receive(
+  { loop, baseAddress, setup, volumes }: Thread,
+  { encryption, ...request }: Extract<OperationRequest, { op: 'receive' }>,
+): Promise<ReceivedPart> {
+  const part = { ...request, loop, memory: setup.memory, baseAddress, pieceBytes: XTS_PIECE_BYTES };
+  if (encryption === null) return await receiveBodyPart(part);
+  const { driveId, offsetBytes } = encryption;
+  return await volumes.use(driveId, async (volume) => {
+    const encrypt = (at: number, part: Uint8Array): void => encryptAhead(volume, offsetBytes + at, part);
+    return await receiveBodyPart({ ...part, encrypt });
+  });
 }
 
 /** The operations that need the volume to be open. */
@@ -151,13 +172,6 @@ function inTurn(source: SpanSource, turn: SendTurn): SpanSource {
     hasTurn ||= turn.take();
     return hasTurn ? span : null;
   };
-}
-
-function spansOf(thread: Thread, segments: readonly Segment[]): MemorySpan[] {
-  return segments.map((segment) => ({
-    address: addressIn(thread, segment),
-    lengthBytes: segment.lengthBytes,
-  }));
 }
 
 function addressIn(thread: Thread, segment: Segment): number {

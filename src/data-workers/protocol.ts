@@ -9,8 +9,6 @@ export interface DataThreadSetup {
   readonly memory: WebAssembly.Memory;
   /** This thread's own region of the memory. */
   readonly scratch: Segment;
-  /** More of it, for what is encrypted as a whole before it is written. */
-  readonly bulk: Segment | null;
   readonly pool: PoolSpec;
   readonly installationId: string;
   /** What NBD connections are served with; null in a thread that serves none. */
@@ -53,11 +51,20 @@ export interface SentRange {
   readonly failure: DataFailure | null;
 }
 
+/** What a data thread received of a body. */
+export interface ReceivedPart {
+  readonly receivedBytes: number;
+  /** How much of the body, from its beginning, is encrypted now. */
+  readonly encryptedBytes: number;
+}
+
 /** A body that has been received into the arena, to be checked and written as a whole. */
 export interface WriteTask {
   readonly offsetBytes: number;
   readonly segments: readonly Segment[];
   readonly encoding: 'identity' | 'gzip';
+  /** How much of it, from its beginning, was encrypted while it came. */
+  readonly encryptedBytes: number;
   /** Of the body as received; null when the client gave none, or when it has been compared already. */
   readonly sha256: Uint8Array | null;
   /** Whether the pool is too full for anything but what already has its space. */
@@ -98,8 +105,18 @@ export interface Operations {
     };
     result: SentRange;
   };
-  /** Receives from a socket into the segments; answers the bytes received, fewer when the client stops or is slow. */
-  receive: { request: { descriptor: number; segments: readonly Segment[] }; result: number };
+  /** Receives from a socket into the segments, behind what is there; ends early when the client stops or is slow. */
+  receive: {
+    request: {
+      descriptor: number;
+      segments: readonly Segment[];
+      /** What is in the segments already. */
+      filledBytes: number;
+      /** The drive that the body is encrypted for as it comes, and where in it the body is to be; null for no drive. */
+      encryption: { driveId: string; offsetBytes: number } | null;
+    };
+    result: ReceivedPart;
+  };
   flush: { request: { driveId: string }; result: null };
   /** Serves an NBD connection until it ends; answers why it has. */
   attach: { request: ServedConnection; result: string };

@@ -1,5 +1,5 @@
 import { openVolume } from '../blockdev/luks-volume.ts';
-import type { Volume } from '../blockdev/luks-volume.ts';
+import type { Volume } from '../blockdev/volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
 import { IoBuffers } from '../nbd/transmission/io-buffers.ts';

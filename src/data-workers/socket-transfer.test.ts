@@ -33,11 +33,20 @@ describe('receiving', () => {
     const { bytes, span } = scratchMemory(300_000);
     const data = noise('received', 300_100);
     pair.client.write(data);
-    const work = receiveInto(thread.loop, pair.descriptor, cut(span, lengths));
+    const full: number[] = [];
+    const onFull = (index: number): void => {
+      const end = lengths.slice(0, index + 1).reduce((sum, length) => sum + length, 0);
+      expect(bytes.subarray(0, end).equals(data.subarray(0, end))).toBe(true);
+      full.push(index);
+    };
+    const work = receiveInto(thread.loop, pair.descriptor, { spans: cut(span, lengths), onFull });
     expect(await thread.during(work)).toBe(300_000);
     expect(bytes.equals(data.subarray(0, 300_000))).toBe(true);
+    expect(full).toEqual(lengths.map((_, index) => index));
     const behind = scratchMemory(100);
-    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, [behind.span]))).toBe(100);
+    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, { spans: [behind.span] }))).toBe(
+      100,
+    );
     expect(behind.bytes.equals(data.subarray(300_000))).toBe(true);
   });
 
@@ -47,7 +56,7 @@ describe('receiving', () => {
     const { bytes, span } = scratchMemory(50);
     const data = noise('drip', 50);
     pair.client.setNoDelay(true);
-    const work = receiveInto(thread.loop, pair.descriptor, [span]);
+    const work = receiveInto(thread.loop, pair.descriptor, { spans: [span] });
     const drip = (async () => {
       for (const byte of data) {
         pair.client.write(Buffer.of(byte));
@@ -64,14 +73,14 @@ describe('receiving', () => {
     using thread = scratchLoop();
     pair.client.end(noise('short', 1000));
     const { span } = scratchMemory(2000);
-    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, [span]))).toBe(1000);
+    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, { spans: [span] }))).toBe(1000);
   });
 
   test('ends early when the connection breaks', async () => {
     await using pair = await socketPair();
     using thread = scratchLoop();
     const { span } = scratchMemory(2000);
-    const work = receiveInto(thread.loop, pair.descriptor, [span]);
+    const work = receiveInto(thread.loop, pair.descriptor, { spans: [span] });
     pair.client.resetAndDestroy();
     expect(await thread.during(work)).toBe(0);
   });
@@ -83,11 +92,11 @@ describe('receiving', () => {
     const data = noise('slow', 2000);
     pair.client.write(data.subarray(0, 700));
     const fromMs = performance.now();
-    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, [span]))).toBe(700);
+    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, { spans: [span] }))).toBe(700);
     expect(performance.now() - fromMs).toBeGreaterThanOrEqual(TRANSFER_TIMEOUT_MS - 1);
     pair.client.write(data.subarray(700));
     const rest = { address: span.address + 700, lengthBytes: 1300 };
-    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, [rest]))).toBe(1300);
+    expect(await thread.during(receiveInto(thread.loop, pair.descriptor, { spans: [rest] }))).toBe(1300);
     expect(bytes.equals(data)).toBe(true);
   });
 });

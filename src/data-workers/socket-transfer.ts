@@ -6,7 +6,8 @@ import type { SocketLoop, SocketTask } from './socket-loop.ts';
 export const TRANSFER_TIMEOUT_MS = 2_000;
 
 /**
- * Receives into the spans, one after the other, until they are full, the client stops or is too slow.
+ * Receives into the spans, one after the other, until they are full, the client stops or is too slow. `onFull` is called
+ * for each span as soon as it is full, in order.
  *
  * @param descriptor of a socket that nobody else reads from meanwhile
  * @returns the bytes received
@@ -14,7 +15,7 @@ export const TRANSFER_TIMEOUT_MS = 2_000;
 export async function receiveInto(
   loop: SocketLoop,
   descriptor: number,
-  spans: readonly MemorySpan[],
+  { spans, onFull }: { spans: readonly MemorySpan[]; onFull?: (index: number) => void },
 ): Promise<number> {
   let done = 0;
   let index = 0;
@@ -29,6 +30,7 @@ export async function receiveInto(
     done += received;
     inSpan += received;
     if (inSpan === span.lengthBytes) {
+      onFull?.(index);
       index += 1;
       inSpan = 0;
     }

@@ -1,4 +1,5 @@
 import type { Range } from '../blockdev/block-device.ts';
+import { isSectorRange } from '../blockdev/layers/in-place-write.ts';
 import { MIB } from '../core/sizes.ts';
 import type { Arena, Segment } from './arena.ts';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
@@ -144,18 +145,22 @@ class ThreadVolumes implements Volumes {
     }
   }
 
-  async receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody> {
-    const memory = { lender: this.#options.bodyLender, memory: this.#memory };
-    const threads = this.#options.pools.threadsOf(volume.poolName);
+  async receive(spec: VolumeSpec, body: IncomingBody, write: Omit<BodyWrite, 'body'>): Promise<ReceivedBody> {
+    const { driveId } = spec;
+    const { offsetBytes } = write;
+    const isAhead = canEncryptAhead(spec, write, body.lengthBytes);
+    const encryption = isAhead ? { driveId, offsetBytes } : null;
     const receiving = receiveBody(body, {
-      ...memory,
-      receiveFrom: async (descriptor, segments) =>
-        await this.#withOwnDescriptor(
-          descriptor,
-          async (own) => await threads.leastBusy().call('receive', { descriptor: own, segments }),
-        ),
+      lender: this.#options.bodyLender,
+      memory: this.#memory,
+      receiveFrom: async (descriptor, space) =>
+        await this.#withOwnDescriptor(descriptor, async (own) => {
+          const thread = this.#groupOf(spec).leastBusy();
+          if (isAhead) await answered(spec, async () => await thread.ensureOpenAnySize(spec));
+          return await thread.call('receive', { descriptor: own, ...space, encryption });
+        }),
     });
-    return await this.#announced(receiving, this.#digestsOf(volume).announce(body.lengthBytes));
+    return await this.#announced(receiving, this.#digestsOf(spec).announce(body.lengthBytes));
   }
 
   async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {
@@ -217,7 +222,7 @@ class ThreadVolumes implements Volumes {
     try {
       const received = await receiving;
       const body = {
-        segments: received.segments,
+        ...received,
         release() {
           end();
           received.release();
@@ -297,8 +302,9 @@ class ThreadVolumes implements Volumes {
       const isCompared = sha256 !== null && bodyBytes >= PAIRED_BYTES;
       this.#announcements.get(body)?.();
       if (isCompared) checkDigest(await this.#digestsOf(spec).sha256(body.segments), sha256);
-      const { segments } = body;
-      const task = { offsetBytes, segments, encoding, sha256: isCompared ? null : sha256, isPoolLow };
+      const { segments, encryptedBytes } = body;
+      const left = { sha256: isCompared ? null : sha256, isPoolLow };
+      const task = { offsetBytes, segments, encryptedBytes, encoding, ...left };
       const { driveId } = spec;
       const written = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, task }));
       ({ writtenBytes } = written);
@@ -319,6 +325,16 @@ class ThreadVolumes implements Volumes {
       done(writtenBytes);
     }
   }
+}
+
+/** Whether nothing that will be looked at is lost when a body is encrypted while it comes. */
+function canEncryptAhead(
+  { volumeKey }: VolumeSpec,
+  { offsetBytes, encoding, sha256 }: Omit<BodyWrite, 'body'>,
+  lengthBytes: number,
+): boolean {
+  const isPlain = encoding === 'identity' && sha256 === null;
+  return volumeKey !== null && isPlain && isSectorRange({ offsetBytes, lengthBytes });
 }
 
 /** Translates what the operating system says of a pool into an error of the domain. */

@@ -26,8 +26,8 @@ export interface Volumes {
   send(volume: VolumeSpec, range: Range, socket: SocketOutput): Sending;
   /** Begins to read for a client that is slow: as `read`, but what it is waited for with is memory of its own. */
   readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece>;
-  /** Takes in a whole body of the volume's drive, up to 64 MiB, as it comes. */
-  receive(volume: { poolName: string }, body: IncomingBody): Promise<ReceivedBody>;
+  /** Takes in a whole body, up to 64 MiB, as it comes, to be written to this very place by `write`. */
+  receive(spec: VolumeSpec, body: IncomingBody, write: Omit<BodyWrite, 'body'>): Promise<ReceivedBody>;
   /** Writes a received body as a whole or not at all, durably; answers the bytes written. */
   write(spec: VolumeSpec, request: BodyWrite): Promise<number>;
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
@@ -122,6 +122,8 @@ export interface SocketInput {
 
 /** A body in lent memory. */
 export interface ReceivedBody {
+  /** How much of it, from its beginning, is encrypted for its place already. */
+  readonly encryptedBytes: number;
   readonly segments: readonly { readonly address: number; readonly lengthBytes: number }[];
   release(): void;
 }

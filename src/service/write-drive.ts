@@ -24,7 +24,9 @@ export async function writeDrive(
   request: DriveWrite,
 ): Promise<void> {
   const { drive } = await findWritable(context, actor, driveId, request);
-  const body = await context.volumes.receive(drive, request.body);
+  const { offsetBytes, encoding, sha256 } = request;
+  const spec = await context.volumeKeys.specOf(drive);
+  const body = await context.volumes.receive(spec, request.body, { offsetBytes, encoding, sha256 });
   const endWrite = context.writes.begin(driveId);
   const work = writeReceived(context, actor, driveId, request, body).finally(() => {
     body.release();

@@ -207,7 +207,7 @@ function scratchVolumes(calls: string[]): Volumes {
     },
     readSlowly: () => noPieces(),
     attach: () => ({ ended: Promise.resolve('disconnected'), detach: () => Promise.resolve() }),
-    receive: () => Promise.resolve({ segments: [], release: () => undefined }),
+    receive: () => Promise.resolve({ segments: [], encryptedBytes: 0, release: () => undefined }),
     write: ({ driveId }) => seen(`write ${driveId}`, 1),
     map: () => Promise.resolve([]),
     fillHoles: () => Promise.resolve(0),

@@ -21,7 +21,12 @@ const THREAD_ROOTS: ReadonlySet<string> = new Set([
 ]);
 
 const METADATA = 'src/metadata/metadata-store.ts';
-const BLOCKDEV = ['src/blockdev/block-device.ts', 'src/blockdev/storage-pool.ts', 'src/blockdev/layers/'];
+const BLOCKDEV = [
+  'src/blockdev/block-device.ts',
+  'src/blockdev/storage-pool.ts',
+  'src/blockdev/volume.ts',
+  'src/blockdev/layers/',
+];
 const DATA_WORKERS = ['connection-stats', 'pools', 'rate-limit', 'volume', 'volumes', 'write-tracker'].map(
   (name) => `src/data-workers/${name}.ts`,
 );

@@ -10,6 +10,8 @@ import type { DriveLock } from './drive-lock.ts';
 export interface ByteDevice extends BlockDevice {
   /** Runs work on the blocks below while no thread writes through this layer; the range covers whole blocks there. */
   exclusively<Result>(work: (blocks: BlockDevice) => Maybe<Result>): Maybe<Result>;
+  /** Runs work that writes whole blocks below, past this layer; others may write whole blocks at the same time. */
+  together<Result>(work: () => Maybe<Result>): Maybe<Result>;
 }
 
 /**
@@ -150,6 +152,10 @@ class ByteAccess implements ByteDevice {
 
   exclusively<Result>(work: (blocks: BlockDevice) => Maybe<Result>): Maybe<Result> {
     return this.#lock.exclusive(() => work(this.#device));
+  }
+
+  together<Result>(work: () => Maybe<Result>): Maybe<Result> {
+    return this.#lock.shared(work);
   }
 
   /**

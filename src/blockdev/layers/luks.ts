@@ -5,14 +5,15 @@ import type { BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
 import { chain, eachInOrder, ensuring, inPieces } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList, mapExtents } from '../ranges.ts';
 
-/** What is encrypted as a whole before it is written, where the thread has the memory for it. */
-const BULK_WRITE_BYTES = MIB;
-
-/** What the disk is given at a time of it. */
-const BULK_PART_BYTES = MIB / 2;
+/** What the disk is given at a time of what is encrypted already. */
+const WRITE_PART_BYTES = MIB / 2;
 
 /** The sectors of an encrypted volume. */
 export interface LuksDevice extends BlockDevice {
+  /** Replaces data by what is stored of it at `offsetBytes`, whatever the size of the volume; nothing is written. */
+  encryptInPlace(offsetBytes: number, data: Uint8Array): void;
+  /** Writes what `encryptInPlace` made for the same `offsetBytes`. */
+  writeEncrypted(offsetBytes: number, from: Uint8Array): Maybe<void>;
   /**
    * Writes encrypted zeros into the sectors that were never written, reading the whole range at once. The caller keeps
    * others from writing meanwhile.
@@ -70,46 +71,35 @@ class LuksPayload implements LuksDevice {
   write(offsetBytes: number, from: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, from.byteLength);
     const { engine } = this.#cipher;
-    if (from.byteLength >= BULK_WRITE_BYTES && engine.lendableBytes >= BULK_WRITE_BYTES) {
-      return this.#writeBulk(offsetBytes, from);
-    }
     const sizes = { lengthBytes: from.byteLength, pieceBytes: XTS_PIECE_BYTES };
     return inPieces(sizes, (done, lengthBytes) => {
       const { buffer, giveBack } = engine.lend(lengthBytes);
       return ensuring(() => {
-        this.#encrypt(offsetBytes + done, from.subarray(done, done + lengthBytes), buffer);
+        const firstSector = (offsetBytes + done) / SECTOR_BYTES;
+        this.#cipher.encrypt({ firstSector, from: from.subarray(done, done + lengthBytes), into: buffer });
         return this.#device.write(this.#payloadOffsetBytes + offsetBytes + done, buffer);
       }, giveBack);
     });
   }
 
-  /** Encrypts into memory of its own as much as there is, and lets the disk have each part as soon as it is ready. */
-  #writeBulk(offsetBytes: number, from: Uint8Array): Maybe<void> {
-    const { engine } = this.#cipher;
-    const sizes = { lengthBytes: from.byteLength, pieceBytes: engine.lendableBytes };
-    return inPieces(sizes, (done, lengthBytes) => {
-      const { buffer, giveBack } = engine.lend(lengthBytes);
-      const parts = { lengthBytes, pieceBytes: BULK_PART_BYTES };
-      const begin = (at: number, partBytes: number): Maybe<void> => {
-        const part = buffer.subarray(at, at + partBytes);
-        const partOffset = offsetBytes + done + at;
-        this.#encrypt(partOffset, from.subarray(done + at, done + at + partBytes), part);
-        return beginWrite(this.#device, this.#payloadOffsetBytes + partOffset, part);
-      };
-      // Settled also after an error: the memory may be lent anew only when the disk is through with it.
-      return ensuring(
-        () =>
-          ensuring(
-            () => inPieces(parts, begin),
-            () => this.#device.settleWrites?.(),
-          ),
-        giveBack,
-      );
-    });
+  encryptInPlace(offsetBytes: number, data: Uint8Array): void {
+    this.#cipher.encrypt({ firstSector: offsetBytes / SECTOR_BYTES, from: data, into: data });
   }
 
-  #encrypt(offsetBytes: number, from: Uint8Array, into: Uint8Array): void {
-    this.#cipher.encrypt({ firstSector: offsetBytes / SECTOR_BYTES, from, into });
+  writeEncrypted(offsetBytes: number, from: Uint8Array): Maybe<void> {
+    checkRange(this, offsetBytes, from.byteLength);
+    const sizes = { lengthBytes: from.byteLength, pieceBytes: WRITE_PART_BYTES };
+    const begin = (at: number, lengthBytes: number): Maybe<void> =>
+      beginWrite(
+        this.#device,
+        this.#payloadOffsetBytes + offsetBytes + at,
+        from.subarray(at, at + lengthBytes),
+      );
+    // Settled also after an error: the memory may be used anew only when the disk is through with it.
+    return ensuring(
+      () => inPieces(sizes, begin),
+      () => this.#device.settleWrites?.(),
+    );
   }
 
   zero(range: Range): Maybe<void> {
