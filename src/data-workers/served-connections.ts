@@ -1,3 +1,4 @@
+import { writeInPlace } from '../blockdev/layers/in-place-write.ts';
 import { openVolume } from '../blockdev/luks-volume.ts';
 import type { Volume } from '../blockdev/volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
@@ -103,6 +104,8 @@ export class ServedConnections {
       loop: this.#parts.loop,
       buffers: this.#buffers,
       device,
+      writeInPlace: (offsetBytes: number, data: Uint8Array) =>
+        writeInPlace(device, offsetBytes, { data, encryptedBytes: 0 }),
       rules,
       form,
       contextId,

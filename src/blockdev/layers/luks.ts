@@ -5,7 +5,8 @@ import type { BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
 import { chain, eachInOrder, ensuring, inPieces } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList, mapExtents } from '../ranges.ts';
 
-/** What the disk is given at a time of what is encrypted already. */
+/** From here on the disk is given what is encrypted in parts, and works on all of them at once. */
+const PARTED_WRITE_BYTES = MIB;
 const WRITE_PART_BYTES = MIB / 2;
 
 /** The sectors of an encrypted volume. */
@@ -88,6 +89,9 @@ class LuksPayload implements LuksDevice {
 
   writeEncrypted(offsetBytes: number, from: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, from.byteLength);
+    if (from.byteLength < PARTED_WRITE_BYTES) {
+      return this.#device.write(this.#payloadOffsetBytes + offsetBytes, from);
+    }
     const sizes = { lengthBytes: from.byteLength, pieceBytes: WRITE_PART_BYTES };
     const begin = (at: number, lengthBytes: number): Maybe<void> =>
       beginWrite(

@@ -1,4 +1,4 @@
-import type { BlockDevice, Maybe } from '../../blockdev/block-device.ts';
+import type { BlockDevice, Maybe, Range } from '../../blockdev/block-device.ts';
 import { GIB, MIB } from '../../core/sizes.ts';
 import { NBD_CMD, NBD_CMD_FLAG, NBD_ERROR, NBD_STATE } from '../protocol-numbers.ts';
 import { IO_BUFFER_BYTES } from './io-buffers.ts';
@@ -33,6 +33,8 @@ export interface WorkStats {
 
 export interface DeviceWorkOptions {
   readonly device: BlockDevice;
+  /** Writes data of which nothing is needed afterwards. */
+  readonly writeInPlace: (offsetBytes: number, data: Uint8Array) => Maybe<void>;
   readonly form: ReplyForm;
   readonly contextId: number | null;
   readonly output: Output;
@@ -99,16 +101,9 @@ export class DeviceWork {
     return true;
   }
 
-  /** Writes data; returns the error to answer, or 0. */
+  /** Writes data, of which nothing is needed afterwards; returns the error to answer, or 0. */
   write(offsetBytes: number, data: Uint8Array): number {
-    const { device, isPoolLow } = this.#options;
-    try {
-      if (isPoolLow() && !this.#isTaken(offsetBytes, data.byteLength)) return NBD_ERROR.ENOSPC;
-      now(device.write(offsetBytes, data));
-      return 0;
-    } catch (error) {
-      return errorNumber(error);
-    }
+    return this.#write(offsetBytes, data, this.#options.writeInPlace);
   }
 
   /** Begins TRIM, WRITE_ZEROES or CACHE; `done` is called with the error to answer, at once or from `continue`. */
@@ -191,16 +186,29 @@ export class DeviceWork {
       offsetBytes: request.offsetBytes + job.doneBytes,
       lengthBytes: Math.min(stepBytes, request.lengthBytes - job.doneBytes),
     };
-    const error = isWritten
-      ? this.write(range.offsetBytes, ZEROS.subarray(0, range.lengthBytes))
-      : this.#giveBack(request.command, range);
+    const error = isWritten ? this.#writeZeros(range) : this.#giveBack(request.command, range);
     job.doneBytes += range.lengthBytes;
     if (error === 0 && job.doneBytes < request.lengthBytes) return;
     this.#job = null;
     done(error);
   }
 
-  #giveBack(command: number, range: { offsetBytes: number; lengthBytes: number }): number {
+  #writeZeros({ offsetBytes, lengthBytes }: Range): number {
+    const { device } = this.#options;
+    return this.#write(offsetBytes, ZEROS.subarray(0, lengthBytes), (at, data) => device.write(at, data));
+  }
+
+  #write(offsetBytes: number, data: Uint8Array, write: DeviceWorkOptions['writeInPlace']): number {
+    try {
+      if (this.#options.isPoolLow() && !this.#isTaken(offsetBytes, data.byteLength)) return NBD_ERROR.ENOSPC;
+      now(write(offsetBytes, data));
+      return 0;
+    } catch (error) {
+      return errorNumber(error);
+    }
+  }
+
+  #giveBack(command: number, range: Range): number {
     const { device } = this.#options;
     try {
       now(command === NBD_CMD.TRIM ? device.discard(range) : device.zero(range));

@@ -1,3 +1,4 @@
+import { chain } from '../../blockdev/maybe.ts';
 import type { BlockDevice } from '../../blockdev/block-device.ts';
 import { memoryDevice } from '../../blockdev/memory/memory-device.ts';
 import { CONNECTION_STATS_BYTES } from '../../data-workers/connection-stats.ts';
@@ -102,6 +103,11 @@ export class ScratchConnection {
         loop: thread.loop,
         buffers: thread.buffers,
         device,
+        writeInPlace: (offsetBytes, data) =>
+          chain(device.write(offsetBytes, data), () => {
+            // As a cipher does it.
+            data.fill(0xdb);
+          }),
         rules: {
           sizeBytes: device.sizeBytes,
           isReadOnly: settings.isReadOnly ?? false,

@@ -1,4 +1,4 @@
-import type { BlockDevice } from '../../blockdev/block-device.ts';
+import type { BlockDevice, Maybe } from '../../blockdev/block-device.ts';
 import { FAILED, READABLE, WOULD_BLOCK, WRITABLE } from '../../runtime/socket-calls.ts';
 import type { SocketCalls } from '../../runtime/socket-calls.ts';
 import { StatsWriter } from '../../data-workers/connection-stats.ts';
@@ -28,6 +28,8 @@ export interface TransmissionOptions {
   readonly loop: TransmissionLoop;
   readonly buffers: IoBuffers;
   readonly device: BlockDevice;
+  /** Writes data of which nothing is needed afterwards. */
+  readonly writeInPlace: (offsetBytes: number, data: Uint8Array) => Maybe<void>;
   readonly rules: RequestRules;
   readonly form: ReplyForm;
   readonly contextId: number | null;
