@@ -1,4 +1,6 @@
-import type { BlockDevice, Range } from '../blockdev/block-device.ts';
+import type { BlockDevice, Maybe, Range } from '../blockdev/block-device.ts';
+import { writeInPlace } from '../blockdev/layers/in-place-write.ts';
+import type { Volume } from '../blockdev/volume.ts';
 import { GIB, MIB, roundDown, roundUp } from '../core/sizes.ts';
 
 /** One drive of an imaging: its volume, and its own size, which the volume's may exceed by less than a block. */
@@ -6,6 +8,18 @@ export interface ImagedDrive {
   readonly driveId: string;
   readonly device: BlockDevice;
   readonly sizeBytes: number;
+  /** Writes data of which nothing is needed afterwards. */
+  writeInPlace(offsetBytes: number, data: Uint8Array): Maybe<void>;
+}
+
+/** The drive of a volume. */
+export function imagedDrive(device: Volume, drive: { driveId: string; sizeBytes: number }): ImagedDrive {
+  return {
+    driveId: drive.driveId,
+    sizeBytes: drive.sizeBytes,
+    device,
+    writeInPlace: (offsetBytes, data) => writeInPlace(device, offsetBytes, { data, encryptedBytes: 0 }),
+  };
 }
 
 /** Stretches begin and end on borders of this, or at the end of the range: a multiple of every device's block size. */
@@ -65,7 +79,10 @@ export async function readBytes(
   return buffer.subarray(0, lengthBytes);
 }
 
-/** Writes the beginning of `buffer` to an offset on a block's border; what the last block lacks is written as zeros. */
+/**
+ * Writes the beginning of `buffer`, which is of no use afterwards, to an offset on a block's border; what the last block lacks
+ * is written as zeros.
+ */
 export async function writeBytes(
   drive: ImagedDrive,
   offsetBytes: number,
@@ -73,5 +90,5 @@ export async function writeBytes(
 ): Promise<void> {
   const roundedBytes = roundUp(lengthBytes, drive.device.blockSize);
   buffer.fill(0, lengthBytes, roundedBytes);
-  await drive.device.write(offsetBytes, buffer.subarray(0, roundedBytes));
+  await drive.writeInPlace(offsetBytes, buffer.subarray(0, roundedBytes));
 }

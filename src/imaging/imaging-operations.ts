@@ -2,7 +2,6 @@ import { MIB } from '../core/sizes.ts';
 import { PIECE_BYTES, viewOf } from '../data-workers/arena.ts';
 import type { Segment } from '../data-workers/arena.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
-import type { BlockDevice } from '../blockdev/block-device.ts';
 import { compress, COMPRESS_BLOCK_BYTES } from './compress.ts';
 import { decompress } from './decompress.ts';
 import { countData } from './drive-bytes.ts';
@@ -21,7 +20,7 @@ const EMPTY_STEP_BYTES = 64 * 1024 * MIB;
 
 /** How a thread gets at volumes. */
 export interface VolumeOpener {
-  open(spec: VolumeSpec, access: 'read-only' | 'read-write'): Promise<BlockDevice>;
+  open(spec: VolumeSpec, access: 'read-only' | 'read-write'): Promise<ImagedDrive>;
   /** See `StoragePool.clone`; both are in one pool. */
   clone(source: VolumeSpec, target: VolumeSpec): Promise<boolean>;
 }
@@ -58,16 +57,16 @@ export function createImagingOperations(
   async function open(source: VolumeSpec, target: VolumeSpec, shared: SharedArrayBuffer): Promise<void> {
     await close();
     const control = createJobControl(shared);
-    const sourceDevice = await opener.open(source, 'read-only');
+    const sourceDrive = await opener.open(source, 'read-only');
     try {
-      const targetDevice = await opener.open(target, 'read-write');
+      const targetDrive = await opener.open(target, 'read-write');
       job = {
-        source: { driveId: source.driveId, sizeBytes: source.sizeBytes, device: sourceDevice },
-        target: { driveId: target.driveId, sizeBytes: target.sizeBytes, device: targetDevice },
+        source: sourceDrive,
+        target: targetDrive,
         hooks: { addDone: control.addDone, checkRunning: control.checkRunning, admit: options.admit },
       };
     } catch (error) {
-      await sourceDevice.close();
+      await sourceDrive.device.close();
       throw error;
     }
   }

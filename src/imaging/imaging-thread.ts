@@ -4,6 +4,7 @@ import { openVolume } from '../blockdev/luks-volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
+import { imagedDrive } from './drive-bytes.ts';
 import { createImagingOperations } from './imaging-operations.ts';
 import type { VolumeOpener } from './imaging-operations.ts';
 import type { FromImagingThread, ImagingThreadSetup, ToImagingThread } from './imaging-protocol.ts';
@@ -63,7 +64,8 @@ function createOpener({ pools: specs, memory, scratch }: ImagingThreadSetup): Vo
     return pool;
   }
   return {
-    open: async (spec, access) => await openVolume(poolOf(spec.poolName), spec, { engine, access }),
+    open: async (spec, access) =>
+      imagedDrive(await openVolume(poolOf(spec.poolName), spec, { engine, access }), spec),
     async clone(source, target) {
       const pool = poolOf(source.poolName);
       // A resize that a crash has cut short leaves a volume of another size than its drive; what is behind the drive's

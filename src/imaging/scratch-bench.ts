@@ -92,7 +92,7 @@ function startInThisThread(bench: Bench, arena: ReturnType<typeof createArena>):
       open: async ({ driveId }) => {
         const drive = bench.drives.get(driveId);
         if (drive === undefined) throw Object.assign(new Error('There is none.'), { code: 'ENOENT' });
-        return drive.device;
+        return drive;
       },
       clone: () => Promise.resolve(false),
     },

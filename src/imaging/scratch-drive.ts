@@ -29,6 +29,11 @@ export function createScratchDrive(
     device: createDevice({ pages, pageBytes, counts, deviceBytes, blockSize }, () => drive.failAfterWrites),
     counts,
     failAfterWrites: Infinity,
+    async writeInPlace(offsetBytes, data) {
+      await drive.device.write(offsetBytes, data);
+      // As a cipher leaves it.
+      data.fill(0xdb);
+    },
     content() {
       const bytes = Buffer.alloc(deviceBytes);
       for (const [page, part] of pages) part.copy(bytes, page * pageBytes);
