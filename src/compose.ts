@@ -37,6 +37,7 @@ import { createService } from './service/create-service.ts';
 import { finishRemovals } from './service/drive-removal.ts';
 import { createKeyedMutex } from './service/keyed-mutex.ts';
 import type { KeyVault } from './service/key-vault.ts';
+import { createPoolLoads } from './service/pool-loads.ts';
 import { createLoginThrottle } from './service/login-throttle.ts';
 import type { ServiceContext } from './service/service-context.ts';
 import { createFirstUser, loadInstallationId } from './service/start-up.ts';
@@ -190,12 +191,15 @@ function createContext(
   },
 ): ServiceContext {
   const { metadata, keyVault, counters, activity, pools, memory, imaging, connections, attachUris } = parts;
+  const now = systemClock.nowMs;
+  const reportFailure = (error: unknown, doing: string): void => log.error({ err: error }, doing);
   return {
     metadata,
     keyVault,
     counters,
     activity,
     pools,
+    poolLoads: createPoolLoads({ metadata, pools, now, reportFailure }),
     volumes: createThreadVolumes({ ...memory, pools }),
     writes: createWriteTracker(),
     creating: new Set(),
@@ -206,11 +210,11 @@ function createContext(
     audit: (event) => log.info({ audit: true, ...event }, 'audit'),
     volumeKeys: createVolumeKeys(metadata, keyVault),
     wakeImaging: () => imaging.runner?.wake(),
-    now: systemClock.nowMs,
+    now,
     monotonicMs: systemClock.monotonicMs,
     newUuid: randomUUID,
     randomBytes: (lengthBytes) => randomBytes(lengthBytes),
-    reportFailure: (error, doing) => log.error({ err: error }, doing),
+    reportFailure,
   };
 }
 

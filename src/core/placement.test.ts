@@ -1,20 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DriveError } from './errors.ts';
 import { placeDrive, suits } from './placement.ts';
-import type { PlacementRequest, PoolView } from './placement.ts';
+import type { PlacementPool, PlacementRequest } from './placement.ts';
 
 const DRIVE = '11111111-1111-4111-8111-111111111111';
 
-function pool(name: string, rest: Partial<PoolView> = {}): PoolView {
-  return { name, domain: name, tier: null, isActive: true, availableBytes: 1000, ...rest };
+function pool(name: string, rest: Partial<PlacementPool> = {}): PlacementPool {
+  const room = { totalBytes: 10_000, availableBytes: 1000, promisedBytes: 0 };
+  return { name, domain: name, tier: null, isActive: true, ...room, ...rest };
 }
 
 function request(rest: Partial<PlacementRequest> = {}): PlacementRequest {
-  return { sizeBytes: 1, tier: 'disk', avoid: [], ...rest };
+  return { driveId: DRIVE, sizeBytes: 1, tier: 'disk', avoid: [], ...rest };
 }
 
-function refusal(placement: () => PoolView): string {
+function refusal(placement: () => PlacementPool): string {
   try {
     placement();
   } catch (error) {
@@ -25,9 +27,30 @@ function refusal(placement: () => PoolView): string {
 }
 
 describe('the choice', () => {
-  test('is the pool with the most room, and the first by name of equals', () => {
+  test('is the pool that is the least full, and the first by name of equals', () => {
     expect(placeDrive(request(), [pool('a'), pool('b', { availableBytes: 2000 })]).name).toBe('b');
     expect(placeDrive(request(), [pool('b'), pool('a')]).name).toBe('a');
+  });
+
+  test('counts the drives that nothing has been written to yet', () => {
+    const empty = { availableBytes: 10_000 };
+    const pools = [
+      pool('a', { ...empty, promisedBytes: 5000 }),
+      pool('b', { ...empty, promisedBytes: 4000 }),
+    ];
+    expect(placeDrive(request(), pools).name).toBe('b');
+  });
+
+  test('goes by shares, so that a pool of twice the size takes twice as much', () => {
+    const small = pool('a', { totalBytes: 1000, availableBytes: 1000, promisedBytes: 100 });
+    const large = pool('b', { totalBytes: 2000, availableBytes: 2000, promisedBytes: 150 });
+    expect(placeDrive(request(), [small, large]).name).toBe('b');
+    expect(placeDrive(request(), [small, { ...large, promisedBytes: 250 }]).name).toBe('a');
+  });
+
+  test('passes over a pool that others have filled, however little is promised there', () => {
+    const pools = [pool('a', { availableBytes: 10 }), pool('b', { promisedBytes: 9000 })];
+    expect(placeDrive(request(), pools).name).toBe('b');
   });
 
   test('a drive may be larger than the room of its pool, because drives are thin', () => {
@@ -39,6 +62,41 @@ describe('the choice', () => {
     expect(placeDrive(request({ tier: 'disk' }), pools).name).toBe('slow');
     expect(placeDrive(request({ tier: 'ssd' }), pools).name).toBe('fast');
     expect([suits({ tier: null }, 'ssd'), suits({ tier: null }, 'disk')]).toEqual([true, true]);
+  });
+});
+
+describe('among many pools', () => {
+  const many = (rest: (index: number) => Partial<PlacementPool>): PlacementPool[] =>
+    Array.from({ length: 1000 }, (_, index) => pool(`p${String(index).padStart(4, '0')}`, rest(index)));
+
+  test('the only one that may take the drive is found, whatever the drive is', () => {
+    const pools = many((index) => ({ isActive: index === 777 }));
+    fc.assert(
+      fc.property(fc.uuid(), (driveId) => {
+        expect(placeDrive(request({ driveId }), pools).name).toBe('p0777');
+      }),
+    );
+  });
+
+  test('a drive goes to the same pool every time, and different drives to different ones', () => {
+    const pools = many(() => ({}));
+    const placed = new Set<string>();
+    fc.assert(
+      fc.property(fc.uuid(), (driveId) => {
+        const { name } = placeDrive(request({ driveId }), pools);
+        expect(placeDrive(request({ driveId }), pools).name).toBe(name);
+        placed.add(name);
+      }),
+      { numRuns: 300 },
+    );
+    expect(placed.size).toBeGreaterThan(100);
+  });
+
+  test('a pool that is fuller than most is not chosen', () => {
+    const pools = many((index) => ({ promisedBytes: index % 10 === 0 ? 90_000 : 9000 }));
+    for (let round = 0; round < 300; round += 1) {
+      expect(placeDrive(request({ driveId: randomUUID() }), pools).promisedBytes).toBe(9000);
+    }
   });
 });
 
@@ -81,11 +139,14 @@ describe('whatever the pools and the request are', () => {
       domain: fc.constantFrom('rack1/host1', 'rack1/host2', 'rack2/host1'),
       tier: fc.constantFrom('disk' as const, 'ssd' as const, null),
       isActive: fc.boolean(),
+      totalBytes: fc.constantFrom(5, 10),
       availableBytes: fc.nat(5),
+      promisedBytes: fc.nat(20),
     }),
     { selector: ({ name }) => name },
   );
   const requests = fc.record({
+    driveId: fc.uuid(),
     sizeBytes: fc.integer({ min: 1, max: 10 }),
     tier: fc.constantFrom('disk' as const, 'ssd' as const),
     avoid: fc.array(fc.record({ driveId: fc.uuid(), poolName: fc.constantFrom('a', 'b', 'c', 'gone') }), {
@@ -94,7 +155,10 @@ describe('whatever the pools and the request are', () => {
   });
 
   /** The same promise, said the slow way. */
-  function allowed({ tier, avoid }: PlacementRequest, views: readonly PoolView[]): readonly PoolView[] {
+  function allowed(
+    { tier, avoid }: PlacementRequest,
+    views: readonly PlacementPool[],
+  ): readonly PlacementPool[] {
     const domains = new Map(views.map(({ name, domain }) => [name, domain]));
     const avoided = new Set(avoid.map(({ poolName }) => domains.get(poolName) ?? null));
     if (avoided.has(null)) return [];
@@ -107,14 +171,17 @@ describe('whatever the pools and the request are', () => {
     );
   }
 
-  test('a drive is placed exactly when a pool may take it, and on the one with the most room', () => {
+  function share({ totalBytes, availableBytes, promisedBytes }: PlacementPool, sizeBytes: number): number {
+    return Math.max((totalBytes - availableBytes) / totalBytes, (promisedBytes + sizeBytes) / totalBytes);
+  }
+
+  test('a drive is placed exactly when a pool may take it, and on the one that is the least full', () => {
     fc.assert(
       fc.property(requests, pools, (wanted, views) => {
         const candidates = allowed(wanted, views);
-        const most = Math.max(...candidates.map(({ availableBytes }) => availableBytes));
-        const best = candidates
-          .filter(({ availableBytes }) => availableBytes === most)
-          .map(({ name }) => name);
+        const shares = candidates.map((view) => share(view, wanted.sizeBytes));
+        const least = Math.min(...shares);
+        const best = candidates.filter((_view, index) => shares[index] === least).map(({ name }) => name);
         const outcome = refusalOrName(wanted, views);
         expect(outcome).toBe(best.sort()[0] ?? 'refused');
       }),
@@ -130,7 +197,7 @@ describe('whatever the pools and the request are', () => {
     );
   });
 
-  function refusalOrName(wanted: PlacementRequest, views: readonly PoolView[]): string {
+  function refusalOrName(wanted: PlacementRequest, views: readonly PlacementPool[]): string {
     try {
       return placeDrive(wanted, views).name;
     } catch (error) {

@@ -31,7 +31,7 @@ export interface Pools {
   statusOf(poolName: string): PoolStatus;
   /** Requests that the pool's threads have not answered yet. */
   queueDepth(poolName: string): number;
-  /** What placement decides by. */
+  /** Their room as of the last look. */
   views(): readonly PoolView[];
   /** Counts the bytes against the pool's room until the function it returns is called. Throws DriveError full when there is not enough. */
   admit(poolName: string, sizeBytes: number): Promise<(writtenBytes: number) => void>;

@@ -224,6 +224,7 @@ function viewOf(state: PoolState): PoolView {
     domain,
     tier,
     isActive: state.status.isActive,
+    totalBytes: state.status.isActive ? state.status.room.totalBytes : 0,
     availableBytes: availableBytes(state),
   };
 }

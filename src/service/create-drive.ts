@@ -3,6 +3,7 @@ import { NO_COUNTERS } from '../core/drive.ts';
 import { NO_LIMITS } from '../core/drive-limits.ts';
 import { DriveError } from '../core/errors.ts';
 import { placeDrive } from '../core/placement.ts';
+import type { PlacementPool } from '../core/placement.ts';
 import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
 import type { User } from '../core/user.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
@@ -54,10 +55,12 @@ async function createNew(
   { driveId, idempotency }: { driveId: string; idempotency: Idempotency | undefined },
 ): Promise<Info | null> {
   const secrets = (input.cipher ?? 'aes-xts-plain') === 'none' ? null : makeDriveSecrets(context, driveId);
+  const pools = await context.poolLoads.places();
   const drive = await context.metadata.transaction(async (tx) => {
     if (idempotency !== undefined && (await isUnderWay(context, tx, actor, idempotency))) return null;
     await checkQuota(tx, actor, { drives: 1, sizeBytes: input.sizeBytes });
-    const poolName = await place(context, tx, actor, input);
+    const poolName = await place(tx, actor, { driveId, input, pools });
+    context.poolLoads.add(poolName, input.sizeBytes);
     const created = newDrive(context, actor, input, { driveId, poolName });
     await tx.drives.insert(created, secrets?.wrapped ?? null);
     if (idempotency !== undefined) await remember(context, tx, actor, idempotency, driveId);
@@ -76,15 +79,17 @@ function checkSize(sizeBytes: number): void {
 }
 
 async function place(
-  context: ServiceContext,
   tx: MetadataTransaction,
   actor: User,
-  input: CreateDriveInput,
+  placing: { driveId: string; input: CreateDriveInput; pools: readonly PlacementPool[] },
 ): Promise<string> {
+  const { driveId, input, pools } = placing;
   const avoid: Drive[] = [];
-  for (const driveId of new Set(input.avoid)) avoid.push(await findOwned(tx.drives, actor.userId, driveId));
-  const request = { sizeBytes: input.sizeBytes, tier: input.tier ?? 'disk', avoid };
-  return placeDrive(request, context.pools.views()).name;
+  for (const avoidedId of new Set(input.avoid)) {
+    avoid.push(await findOwned(tx.drives, actor.userId, avoidedId));
+  }
+  const request = { driveId, sizeBytes: input.sizeBytes, tier: input.tier ?? 'disk', avoid };
+  return placeDrive(request, pools).name;
 }
 
 function newDrive(

@@ -8,12 +8,15 @@ import type { CounterBuffer } from './counter-buffer.ts';
 import type { DriveActivity } from './drive-activity.ts';
 import type { KeyedMutex } from './keyed-mutex.ts';
 import type { KeyVault } from './key-vault.ts';
+import type { PoolLoads } from './pool-loads.ts';
 import type { VolumeKeys } from './volume-keys.ts';
 
 /** Everything the use cases work with. */
 export interface ServiceContext {
   readonly metadata: MetadataStore;
   readonly pools: Pools;
+  /** What placement decides by. */
+  readonly poolLoads: PoolLoads;
   readonly volumes: Volumes;
   readonly writes: WriteTracker;
   /** Drives that this process is creating at this moment. */

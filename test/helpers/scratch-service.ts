@@ -15,6 +15,7 @@ import type { AuditEvent } from '../../src/service/audit.ts';
 import type { Connections, OpenConnections } from '../../src/service/connections.ts';
 import { DriveActivity } from '../../src/service/drive-activity.ts';
 import { createCounterBuffer } from '../../src/service/counter-buffer.ts';
+import { createPoolLoads } from '../../src/service/pool-loads.ts';
 import { createService } from '../../src/service/create-service.ts';
 import { createKeyedMutex } from '../../src/service/keyed-mutex.ts';
 import { createLoginThrottle } from '../../src/service/login-throttle.ts';
@@ -136,10 +137,12 @@ function scratchConnections(): ScratchConnections {
 
 function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { readonly isActive: boolean }) {
   const activity = new DriveActivity();
+  const pools = scratchPools(pool);
   return {
     metadata,
     activity,
-    pools: scratchPools(pool),
+    pools,
+    poolLoads: createPoolLoads({ metadata, pools, now: () => 0, reportFailure: () => undefined }),
     volumes: scratchVolumes(volumeCalls),
     writes: createWriteTracker(),
     creating: new Set<string>(),
