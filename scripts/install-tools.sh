@@ -7,7 +7,7 @@ set -euo pipefail
 
 # A command and the Debian package that brings it.
 demo_tools='qemu-img:qemu-utils mkfs.ext4:e2fsprogs e2fsck:e2fsprogs'
-test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin fio:fio"
+test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin fio:fio initdb:postgresql"
 # What boots a guest from a drive; its kernel is taken out of Debian's package by the test, and not installed.
 guest_tools='qemu-system-x86_64:qemu-system-x86 cpio:cpio'
 bench_tools="$test_tools nginx:nginx-light nbdkit:nbdkit"
@@ -24,6 +24,8 @@ case "${1:-}" in
 esac
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Debian keeps PostgreSQL's programs off the PATH, because several versions of it can be installed.
+for directory in /usr/lib/postgresql/*/bin; do PATH="$PATH:$directory"; done
 packages=()
 for tool in $tools; do
   command -v "${tool%%:*}" >/dev/null || packages+=("${tool##*:}")

@@ -10,7 +10,9 @@ import type { Usage, User } from '../core/user.ts';
  * resolves; when `work` throws, nothing has happened and the same error is thrown. Transactions that wait may share a
  * commit: `work` awaits nothing but `tx`, above all no lock that somebody holds while a transaction of theirs waits.
  *
- * Errors: DriveError `system` when the database cannot be reached, `full` when its disk is full.
+ * Errors: DriveError `system` when the database cannot be reached, `full` when its disk is full. With `system` a
+ * transaction may have been made nevertheless, when the database went away while it committed; `isInDoubt` is among
+ * the facts then.
  */
 export interface MetadataStore {
   readonly users: UserReader;
@@ -18,7 +20,10 @@ export interface MetadataStore {
   readonly imaging: ImagingReader;
   readonly claims: ClaimReader;
   transaction<Result>(work: (tx: MetadataTransaction) => Promise<Result>): Promise<Result>;
-  /** Adds to counters of many drives in one transaction; unknown drives are passed over. */
+  /**
+   * Adds to counters of many drives in one transaction; unknown drives are passed over. One call at a time: who is
+   * refused gives the same again with the next call, together with what came since, and nothing is added twice.
+   */
   addCounters(deltas: ReadonlyMap<string, DriveCounters>): Promise<void>;
   /** Answers when the database works; throws DriveError `system` otherwise. For health checks. */
   ping(): Promise<void>;
@@ -100,7 +105,10 @@ export interface DriveWriter {
   update(drive: Drive): Promise<void>;
   /** Forgets the drive and all that belongs to it. Nothing happens when it does not exist. */
   remove(driveId: string): Promise<void>;
-  /** Replaces the wrapped keys; null forgets them, in a way that leaves no copy in the database's files. */
+  /**
+   * Replaces the wrapped keys; null forgets them. SQLite leaves no copy of them in its files; PostgreSQL, its log and
+   * its standbys keep some for a time.
+   */
   updateKeys(driveId: string, keys: WrappedKeys | null): Promise<void>;
   /** Drives whose keys are wrapped under another master key than this, in the order of their UUIDs. */
   listKeysNotUnder(

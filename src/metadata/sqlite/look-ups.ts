@@ -1,7 +1,4 @@
-import type { MetadataStore } from '../metadata-store.ts';
-
-/** The readers of a store. */
-export type Readers = Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims'>;
+import type { Readers } from '../queries/store-queries.ts';
 
 /** Answers that are remembered at most. */
 const MAX_REMEMBERED = 10_000;

@@ -1,24 +1,17 @@
 import { Kysely } from 'kysely';
 import { listMigrations, migrate } from '../migrations/migrations.ts';
-import type { MetadataStore, MetadataTransaction } from '../metadata-store.ts';
-import { createClaimReader, prepareClaimQueries } from '../queries/claim-reader.ts';
-import { createClaimWriter } from '../queries/claim-writer.ts';
-import { addCounters, prepareCounterQueries } from '../queries/drive-counters.ts';
-import { createDriveReader, prepareDriveQueries } from '../queries/drive-reader.ts';
-import { createDriveWriter, prepareDriveChangeQueries } from '../queries/drive-writer.ts';
-import { createImagingReader, prepareImagingQueries } from '../queries/imaging-reader.ts';
-import { createImagingWriter } from '../queries/imaging-writer.ts';
-import { createSettingStore } from '../queries/settings.ts';
-import { createUserReader, createUserWriter, prepareUserQueries } from '../queries/users.ts';
+import type { MetadataStore } from '../metadata-store.ts';
+import { addCounters } from '../queries/drive-counters.ts';
+import { createReaders, createTransaction, prepareStoreQueries } from '../queries/store-queries.ts';
 import type { Schema } from '../schema.ts';
+import { createTransactionQueue } from '../transaction-queue.ts';
 import { SQLITE_COLUMN_TYPES } from './sqlite-column-types.ts';
 import { createSqliteDialect } from './sqlite-dialect.ts';
 import type { StatementRunner } from './sqlite-dialect.ts';
 import { openSqliteThread } from './sqlite-thread-client.ts';
 import type { SqliteThread } from './sqlite-thread-client.ts';
+import { createSqliteWriter } from './sqlite-writer.ts';
 import { LookUps, rememberingReaders } from './look-ups.ts';
-import type { Readers } from './look-ups.ts';
-import { createTransactionQueue } from './transaction-queue.ts';
 
 /**
  * Opens the metadata in one SQLite file, makes it when there is none, and brings it up to date.
@@ -36,7 +29,7 @@ export async function openSqliteStore({ path }: { path: string }): Promise<Metad
 }
 
 async function openReader(writer: SqliteThread, path: string): Promise<SqliteThread> {
-  await createTransactionQueue(writer).transaction(async ({ run }) => {
+  await createTransactionQueue(createSqliteWriter(writer)).transaction(async ({ run }) => {
     await migrate(openKysely(run), listMigrations(SQLITE_COLUMN_TYPES));
   });
   return await openSqliteThread({ path, role: 'reader' });
@@ -49,42 +42,14 @@ function openKysely(run: StatementRunner): Kysely<Schema> {
 /** The store over two connections: one that writes, and one that sees only what the other has committed. */
 export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): MetadataStore {
   const readerDb = openKysely((statement) => reader.run(statement));
-  const queries = {
-    users: prepareUserQueries(readerDb),
-    drives: prepareDriveQueries(readerDb),
-    driveChanges: prepareDriveChangeQueries(readerDb),
-    counters: prepareCounterQueries(readerDb),
-    imaging: prepareImagingQueries(readerDb),
-    claims: prepareClaimQueries(readerDb),
-  };
+  const queries = prepareStoreQueries(readerDb);
   const lookUps = new LookUps();
-  const queue = createTransactionQueue(writer, () => lookUps.forget());
-
-  function createReaders(db: Kysely<Schema>): Readers {
-    return {
-      users: createUserReader(db, queries.users),
-      drives: createDriveReader(db, queries.drives),
-      imaging: createImagingReader(db, queries.imaging),
-      claims: createClaimReader(db, queries.claims),
-    };
-  }
-
-  function createTransaction(db: Kysely<Schema>, eraseDeleted: () => void): MetadataTransaction {
-    const readers = createReaders(db);
-    return {
-      users: { ...readers.users, ...createUserWriter(db) },
-      drives: { ...readers.drives, ...createDriveWriter(db, queries.driveChanges, eraseDeleted) },
-      imaging: { ...readers.imaging, ...createImagingWriter(db) },
-      claims: { ...readers.claims, ...createClaimWriter(db) },
-      settings: createSettingStore(db),
-    };
-  }
-
+  const queue = createTransactionQueue(createSqliteWriter(writer), () => lookUps.forget());
   return {
-    ...rememberingReaders(createReaders(readerDb), lookUps),
+    ...rememberingReaders(createReaders(readerDb, queries), lookUps),
     async transaction(work) {
       return await queue.transaction(({ run, eraseDeleted }) =>
-        work(createTransaction(openKysely(run), eraseDeleted)),
+        work(createTransaction(openKysely(run), queries, eraseDeleted)),
       );
     },
     async addCounters(deltas) {

@@ -1,14 +1,30 @@
-import type { SqliteThread, Statement, ResultSet } from './sqlite-thread-client.ts';
-import type { StatementRunner } from './sqlite-dialect.ts';
+/** Runs a statement where the owner of the transaction wants it to run. */
+export type Runner<Statement, Result> = (statement: Statement) => Promise<Result>;
+
+/** The connection that writes: one commit after the other. */
+export interface CommitWriter<Statement, Result> {
+  /** Begins a commit, and keeps every other writer out until it has ended. */
+  begin(): Promise<void>;
+  /** Runs a statement of it; refused when the database has given the commit up. */
+  run(statement: Statement): Promise<Result>;
+  /** The same, for what has no parameters and no result, such as a savepoint. */
+  control(sql: string): Promise<unknown>;
+  /** Ends it; when this resolves it is durable. */
+  commit(): Promise<void>;
+  /** Ends it if it has not ended yet. Never rejects. */
+  rollback(): Promise<void>;
+  /** Does what can be done against copies of what was deleted; false when that has to be tried again. Never rejects. */
+  erase(): Promise<boolean>;
+}
 
 /** What a transaction runs with, and how it says that no copy of what it deleted may remain. */
-export interface TransactionScope {
-  readonly run: StatementRunner;
+export interface TransactionScope<Statement, Result> {
+  readonly run: Runner<Statement, Result>;
   readonly eraseDeleted: () => void;
 }
 
-export interface TransactionQueue {
-  transaction<Result>(work: (scope: TransactionScope) => Promise<Result>): Promise<Result>;
+export interface TransactionQueue<Statement, Result> {
+  transaction<Value>(work: (scope: TransactionScope<Statement, Result>) => Promise<Value>): Promise<Value>;
   /** Resolves once all that was begun has ended. */
   drain(): Promise<void>;
 }
@@ -30,10 +46,10 @@ interface Member {
  *
  * @param ended called when a commit has ended, however it has, before anybody is told
  */
-export function createTransactionQueue(
-  writer: SqliteThread,
+export function createTransactionQueue<Statement, Result>(
+  writer: CommitWriter<Statement, Result>,
   ended: () => void = () => undefined,
-): TransactionQueue {
+): TransactionQueue<Statement, Result> {
   const waiting: Member[] = [];
   let pumping: Promise<void> | null = null;
   let isErasureDue = false;
@@ -45,28 +61,22 @@ export function createTransactionQueue(
 
   async function runGroup(group: readonly Member[]): Promise<void> {
     let groupError: unknown = null;
+    let hasBegun = false;
     try {
-      await writer.run({ sql: 'begin immediate' });
+      await writer.begin();
+      hasBegun = true;
       const succeeded = group.length === 1 ? await runAlone(group) : await runMembers(writer, group);
-      if (succeeded) await writer.run({ sql: 'commit' }, 'member');
-      else await writer.run({ sql: 'rollback' }, 'rollback');
+      if (succeeded) await writer.commit();
+      else await writer.rollback();
     } catch (error) {
       groupError = error;
-      await writer.run({ sql: 'rollback' }, 'rollback').catch(() => undefined);
+      await writer.rollback();
     }
     ended();
-    if (isErasureDue) await erase();
-    for (const member of group) member.settle(groupError);
-  }
-
-  /** Empties the log, where copies of overwritten pages remain. When it cannot, the next transaction tries again. */
-  async function erase(): Promise<void> {
-    try {
-      const { rows } = await writer.run({ sql: 'pragma wal_checkpoint(truncate)' });
-      isErasureDue = rows[0]?.[0] !== 0;
-    } catch {
-      isErasureDue = true;
-    }
+    if (isErasureDue) isErasureDue = !(await writer.erase());
+    // When no commit can begin, those behind would only wait as long for the same answer.
+    const told = hasBegun ? group : [...group, ...waiting.splice(0)];
+    for (const member of told) member.settle(groupError);
   }
 
   return {
@@ -90,46 +100,48 @@ async function runAlone([member]: readonly Member[]): Promise<boolean> {
   return outcome !== undefined && 'result' in outcome;
 }
 
+type Controls = Pick<CommitWriter<unknown, unknown>, 'control'>;
+
 /** @returns whether any of them has succeeded */
-async function runMembers(writer: SqliteThread, group: readonly Member[]): Promise<boolean> {
+async function runMembers(writer: Controls, group: readonly Member[]): Promise<boolean> {
   let hasSucceeded = false;
   for (const member of group) {
-    await writer.run({ sql: 'savepoint member' }, 'member');
+    await writer.control('savepoint member');
     const outcome = await member.attempt();
     if ('error' in outcome) await undo(writer, outcome.error);
     else hasSucceeded = true;
-    await writer.run({ sql: 'release member' }, 'member');
+    await writer.control('release member');
   }
   return hasSucceeded;
 }
 
-/** Undoes one member. When its error was such that SQLite gave the whole group up, that is everybody's error. */
-async function undo(writer: SqliteThread, error: unknown): Promise<void> {
+/** Undoes one member. When its error was such that the database gave the whole group up, that is everybody's error. */
+async function undo(writer: Controls, error: unknown): Promise<void> {
   try {
-    await writer.run({ sql: 'rollback to member' }, 'member');
+    await writer.control('rollback to member');
   } catch {
     throw error;
   }
 }
 
-type Outcome<Result> = { readonly result: Result } | { readonly error: unknown };
+type Outcome<Value> = { readonly result: Value } | { readonly error: unknown };
 
-interface Caller<Result> {
-  readonly writer: SqliteThread;
-  readonly resolve: (result: Result) => void;
+interface Caller<Statement, Result, Value> {
+  readonly writer: CommitWriter<Statement, Result>;
+  readonly resolve: (result: Value) => void;
   readonly reject: (error: unknown) => void;
 }
 
-function createMember<Result>(
-  work: (run: StatementRunner) => Promise<Result>,
-  { writer, resolve, reject }: Caller<Result>,
+function createMember<Statement, Result, Value>(
+  work: (run: Runner<Statement, Result>) => Promise<Value>,
+  { writer, resolve, reject }: Caller<Statement, Result, Value>,
 ): Member {
-  let outcome: Outcome<Result> | null = null;
+  let outcome: Outcome<Value> | null = null;
 
   /** Refuses what comes after the work has settled: it would become part of somebody else's transaction. */
-  function run(statement: Statement): Promise<ResultSet> {
+  function run(statement: Statement): Promise<Result> {
     if (outcome !== null) return Promise.reject(new Error('This transaction has ended.'));
-    return writer.run(statement, 'member');
+    return writer.run(statement);
   }
 
   return {

@@ -1,0 +1,54 @@
+import type { Kysely } from 'kysely';
+import type { MetadataStore, MetadataTransaction } from '../metadata-store.ts';
+import type { Schema } from '../schema.ts';
+import { createClaimReader, prepareClaimQueries } from './claim-reader.ts';
+import { createClaimWriter } from './claim-writer.ts';
+import { prepareCounterQueries } from './drive-counters.ts';
+import { createDriveReader, prepareDriveQueries } from './drive-reader.ts';
+import { createDriveWriter, prepareDriveChangeQueries } from './drive-writer.ts';
+import { createImagingReader, prepareImagingQueries } from './imaging-reader.ts';
+import { createImagingWriter } from './imaging-writer.ts';
+import { createSettingStore } from './settings.ts';
+import { createUserReader, createUserWriter, prepareUserQueries } from './users.ts';
+
+/** The readers of a store. */
+export type Readers = Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims'>;
+
+/** Every query that is compiled once, for one kind of database. */
+export type StoreQueries = ReturnType<typeof prepareStoreQueries>;
+
+export function prepareStoreQueries(db: Kysely<Schema>) {
+  return {
+    users: prepareUserQueries(db),
+    drives: prepareDriveQueries(db),
+    driveChanges: prepareDriveChangeQueries(db),
+    counters: prepareCounterQueries(db),
+    imaging: prepareImagingQueries(db),
+    claims: prepareClaimQueries(db),
+  };
+}
+
+export function createReaders(db: Kysely<Schema>, queries: StoreQueries): Readers {
+  return {
+    users: createUserReader(db, queries.users),
+    drives: createDriveReader(db, queries.drives),
+    imaging: createImagingReader(db, queries.imaging),
+    claims: createClaimReader(db, queries.claims),
+  };
+}
+
+/** @param eraseDeleted is called when wrapped keys were overwritten or deleted, of which no copy may remain */
+export function createTransaction(
+  db: Kysely<Schema>,
+  queries: StoreQueries,
+  eraseDeleted: () => void,
+): MetadataTransaction {
+  const readers = createReaders(db, queries);
+  return {
+    users: { ...readers.users, ...createUserWriter(db) },
+    drives: { ...readers.drives, ...createDriveWriter(db, queries.driveChanges, eraseDeleted) },
+    imaging: { ...readers.imaging, ...createImagingWriter(db) },
+    claims: { ...readers.claims, ...createClaimWriter(db) },
+    settings: createSettingStore(db),
+  };
+}
