@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sampleClaim, sampleDrive, sampleKeys, sampleUser, SAMPLE_HASH } from '../describe-sample-rows.ts';
+import type { DriveQuery, MetadataStore, MetadataTransaction } from '../metadata-store.ts';
+import { openConnections } from './postgres-connections.ts';
+import type { PostgresConnections, Session, Statement } from './postgres-connections.ts';
+import { createPostgresStore, openPostgresStore } from './postgres-store.ts';
+import { usePostgres } from './scratch-database.ts';
+
+/** So many that PostgreSQL finds indexes worth their while. */
+const DRIVES = 20_000;
+
+const { server, newDatabase } = usePostgres();
+let connections: PostgresConnections;
+let store: MetadataStore;
+let statements: Statement[] = [];
+
+beforeAll(async () => {
+  const database = await newDatabase();
+  await (await openPostgresStore(database)).close();
+  await server().query(FILL, database.database);
+  await server().query('analyze', database.database);
+  connections = openConnections(database);
+  store = createPostgresStore(recorded(connections), database);
+}, 120_000);
+
+afterAll(async () => {
+  await store.close();
+});
+
+const FILL = `
+  insert into users select 'user' || n, null, 0, 0, null, null, 0, sha256(n::text::bytea) from generate_series(1, 500) n;
+  insert into user_usage select user_id, 0, 0 from users;
+  insert into drives (drive_id, user_id, size_bytes, claim_type, cipher, tier, pool_name, state, readers, tags, attributes,
+      created_at_ms)
+    select md5(n::text)::uuid::text, 'user' || (n % 500 + 1), 1, 'exclusive', 'none', 'disk', 'pool' || (n % 50),
+      case when n % 500 = 0 then 'creating' else 'ready' end, '[]', '[]', '{}', 0
+    from generate_series(1, ${DRIVES}) n;
+  insert into drive_counters select drive_id, 0, 0, 0, 0 from drives;
+  insert into drive_readers select drive_id, 'user' || (ascii(drive_id) % 100 + 1) from drives;
+  insert into drive_tags select drive_id, user_id, 'tag' || (ascii(drive_id) % 50) from drives;
+  insert into drive_keys select drive_id, 'master', '\\x00', '\\x00' from drives;
+  insert into claims select drive_id, 'server', 'rw', 1, sha256(drive_id::bytea), 0, 1, 1 from drives;
+  insert into imaging_jobs (job_id, target_drive_id, source_drive_id, conversion, state, done_bytes, total_bytes,
+      created_at_ms)
+    select drive_id, drive_id, 's' || drive_id, 'plain', 'queued', 0, 0, 0 from drives;
+  insert into idempotency_keys select user_id, drive_id, '\\x00', drive_id, 1000000 from drives;
+`;
+
+/** The same connections, which keep a list of what they were asked. */
+function recorded(asked: PostgresConnections): PostgresConnections {
+  const recordedSession = (session: Session): Session => ({
+    ...session,
+    run(statement, timeoutMs) {
+      statements.push(statement);
+      return session.run(statement, timeoutMs);
+    },
+  });
+  return {
+    ...asked,
+    read(statement) {
+      statements.push(statement);
+      return asked.read(statement);
+    },
+    lendWriter: async () => recordedSession(await asked.lendWriter()),
+  };
+}
+
+/** How PostgreSQL goes about everything that `work` asks of the store. */
+async function plansOf(work: (opened: MetadataStore) => Promise<unknown>): Promise<string[]> {
+  statements = [];
+  await work(store);
+  const queries = statements.filter(({ sql }) => /^(select|insert|update|delete)/i.test(sql));
+  expect(queries.length).toBeGreaterThan(0);
+  const plans: string[] = [];
+  for (const { sql, parameters } of queries) {
+    const plan = await connections.read({ sql: `explain (costs off) ${sql}`, parameters: parameters ?? [] });
+    plans.push(plan.rows.map((row) => String((row as Record<string, unknown>)['QUERY PLAN'])).join('\n'));
+  }
+  return plans;
+}
+
+const PAGE: DriveQuery = {
+  userId: null,
+  readerId: null,
+  tag: null,
+  state: null,
+  poolName: null,
+  after: '0',
+  limit: 500,
+};
+
+test.each([
+  ['its user', { userId: 'user1' }],
+  ['its user and state', { userId: 'user1', state: 'ready' }],
+  ['a reader', { readerId: 'user1' }],
+  ['a reader and tag', { readerId: 'user1', tag: 'tag1' }],
+  ['a tag', { tag: 'tag1' }],
+  ['its user and tag', { userId: 'user1', tag: 'tag1' }],
+  ['its state', { state: 'creating' }],
+  ['its pool', { poolName: 'pool1' }],
+  ['nothing', {}],
+] as const)('a page of drives by %s is one query that reads no whole table', async (_what, filter) => {
+  const plans = await plansOf((opened) => opened.drives.list({ ...PAGE, ...filter }));
+  expect(plans).toHaveLength(1);
+  expect(wholeTables(plans)).toEqual([]);
+});
+
+test('what runs on every request searches by an index', async () => {
+  const plans = await plansOf(async (opened) => {
+    await opened.users.findWithKeyHash('user1');
+    await opened.users.usage('user1');
+    await opened.users.list({ after: null, limit: 10 });
+    await opened.drives.find('d');
+    await opened.drives.findMany(['d', 'e', 'f']);
+    await opened.drives.findKeys('d');
+    await opened.drives.findIdempotent({ userId: 'user1', idempotencyKey: 'k', nowMs: 1 });
+    await opened.imaging.findByTarget('d');
+    await opened.imaging.listTouching(['d']);
+    await opened.imaging.listTouching(['d', 'e', 'f']);
+    await opened.claims.find({ driveId: 'd', serverId: 's' });
+    await opened.claims.findBySecretHash(SAMPLE_HASH);
+    await opened.claims.list(['d']);
+    await opened.claims.list(['d', 'e', 'f']);
+    await opened.claims.listExpired({ nowMs: 0, limit: 10 });
+  });
+  expect(wholeTables(plans)).toEqual([]);
+});
+
+test('every change searches by an index', async () => {
+  const plans = await plansOf((opened) => opened.transaction(changeEverything));
+  expect(wholeTables(plans)).toEqual([]);
+});
+
+test('the next job to lease is found in the order of the queue', async () => {
+  const lease = { leaseOwner: 'a', nowMs: 1, leaseExpiresAtMs: 2 };
+  const plans = await plansOf((opened) => opened.transaction((tx) => tx.imaging.lease(lease)));
+  expect(plans.filter((plan) => /Sort|Seq Scan/.test(plan))).toEqual([]);
+});
+
+async function changeEverything(tx: MetadataTransaction): Promise<void> {
+  const user = sampleUser();
+  const drive = sampleDrive(user.userId, { tags: ['a'], readers: [user.userId] });
+  const entry = { userId: user.userId, idempotencyKey: 'k', bodyHash: SAMPLE_HASH, driveId: drive.driveId };
+  await tx.users.insert(user, SAMPLE_HASH);
+  await tx.users.update(user);
+  await tx.users.updateKeyHash(user.userId, SAMPLE_HASH);
+  await tx.drives.insert(drive, sampleKeys(1));
+  await tx.drives.update({ ...drive, state: 'destroying', tags: [], readers: [] });
+  await tx.drives.updateKeys(drive.driveId, null);
+  await tx.drives.insertIdempotent({ ...entry, expiresAtMs: 1 });
+  await tx.drives.removeExpiredIdempotent(1);
+  const job = { jobId: 'j', leaseOwner: 'a' };
+  await tx.imaging.progress({
+    ...job,
+    leaseExpiresAtMs: 1,
+    checkpointBytes: null,
+    doneBytes: 1,
+    totalBytes: 1,
+  });
+  await tx.imaging.unlease(job);
+  await tx.imaging.remove(job);
+  await tx.claims.put(sampleClaim(drive.driveId, { epoch: await tx.claims.nextEpoch(drive.driveId) }));
+  await tx.claims.remove({ driveId: drive.driveId, serverId: 's', epoch: 1 });
+  await tx.drives.remove(drive.driveId);
+}
+
+/** The plans that read all of a table. */
+function wholeTables(plans: readonly string[]): readonly string[] {
+  return plans.filter((plan) => plan.includes('Seq Scan'));
+}
