@@ -1,5 +1,6 @@
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
+import { DriveError } from './core/errors.ts';
 import { IO_KINDS, LATENCY_BOUNDS } from './data-workers/connection-stats.ts';
 import type { IoKind, KindStats } from './data-workers/connection-stats.ts';
 import type { Pools } from './data-workers/pools.ts';
@@ -56,7 +57,11 @@ function registerClaims(registry: Registry, metadata: MetadataStore): void {
     name: 'drivebay_claims',
     help: 'Claims of servers on drives.',
     registers: [registry],
-    collect: async () => claims.set(await metadata.claims.count()),
+    async collect() {
+      const count = await knownOrNull(metadata.claims.count());
+      if (count === null) claims.remove();
+      else claims.set(count);
+    },
   });
 }
 
@@ -67,7 +72,12 @@ function registerImaging(registry: Registry, metadata: MetadataStore): void {
     labelNames: ['state'],
     registers: [registry],
     async collect() {
-      const all = await metadata.imaging.list(MAX_JOBS);
+      const all = await knownOrNull(metadata.imaging.list(MAX_JOBS));
+      if (all === null) {
+        jobs.reset();
+        bytes.remove();
+        return;
+      }
       const running = all.filter(({ state }) => state !== 'queued');
       jobs.set({ state: 'queued' }, all.length - running.length);
       jobs.set({ state: 'running' }, running.length);
@@ -79,6 +89,16 @@ function registerImaging(registry: Registry, metadata: MetadataStore): void {
     help: 'What running jobs have still to do.',
     registers: [registry],
   });
+}
+
+/** While the metadata are away their figures are absent, and all others are still there. */
+async function knownOrNull<Value>(asked: Promise<Value>): Promise<Value | null> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof DriveError && error.code === 'system') return null;
+    throw error;
+  }
 }
 
 function registerConnections(registry: Registry, connections: ConnectionRegistry): void {

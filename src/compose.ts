@@ -15,6 +15,7 @@ import { createHttpServer } from './http/http-server.ts';
 import type { HttpAddress } from './http/http-server.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/limits.ts';
 import { openKeyVault } from './compose-keys.ts';
+import { loadNodeId, openMetadata } from './compose-metadata.ts';
 import { registerMetrics } from './compose-metrics.ts';
 import { createAttachUris, createConnectionRegistry, listenNbd } from './compose-nbd.ts';
 import type { AttachUris } from './compose-nbd.ts';
@@ -24,7 +25,6 @@ import type { Service } from './service/service.ts';
 import { openPools, startImaging, threadScratchBytes } from './compose-storage.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
-import { openSqliteStore } from './metadata/sqlite/sqlite-store.ts';
 import { systemClock } from './runtime/clock.ts';
 import { FileLockedError, lockFile } from './runtime/file-lock.ts';
 import type { FileLock } from './runtime/file-lock.ts';
@@ -75,7 +75,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
   const lock = lockDataDirectory(config.dataDirectory);
   lifecycle.own('data directory lock', () => lock[Symbol.dispose]());
-  const metadata = await openSqliteStore({ path: join(config.dataDirectory, 'metadata.sqlite') });
+  let onMetadataBack: () => void = () => undefined;
+  const metadata = await openMetadata(config, { log, onBack: () => onMetadataBack() });
   lifecycle.own('metadata', () => metadata.close());
   const installationId = await loadInstallationId(metadata, randomUUID);
   const keyVault = await openKeyVault(config.masterKey, metadata);
@@ -100,7 +101,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const context = createContext(options, parts);
   onPoolActive = (poolName) => finishInBackground(context, poolName);
   for (const { spec } of pools.configs) onPoolActive(spec.name);
-  imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: installationId });
+  const nodeId = config.metadata === null ? installationId : loadNodeId(config.dataDirectory, randomUUID);
+  imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId });
+  // What could not be recorded while the database was away is half done now.
+  onMetadataBack = () => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
   lifecycle.own('imaging', () => imaging.runner?.stop());
   ownClaimSweeper(lifecycle, context);
 
@@ -205,6 +209,7 @@ function createContext(
     creating: new Set(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
+    doubtfulClaims: new Set(),
     connections,
     attachUris: (secret) => attachUris.of(secret),
     audit: (event) => log.info({ audit: true, ...event }, 'audit'),

@@ -225,3 +225,51 @@ describe('help', () => {
     ]);
   });
 });
+
+describe('a PostgreSQL database', () => {
+  const url = 'postgres://drivebay@db.example.org/drives';
+
+  test('takes its password from the environment, and checks certificates unless told otherwise', () => {
+    const env = { DRIVEBAY_METADATA_PASSWORD: 'other' };
+    const { metadata } = load({ file: `metadata: ${url.replace('@', ':in-url@')}\n`, env });
+    expect(metadata).toEqual({
+      host: 'db.example.org',
+      port: 5432,
+      database: 'drives',
+      user: 'drivebay',
+      password: 'other',
+      tlsMode: 'verify-full',
+      caFile: null,
+      maxConnections: 10,
+      timeoutMs: 5000,
+    });
+    expect(load({ env: { DRIVEBAY_METADATA: `${url}?sslmode=disable` } }).metadata?.tlsMode).toBe('disable');
+    expect(load({ env: { DRIVEBAY_METADATA: 'postgres://a@127.0.0.1/b' } }).metadata?.tlsMode).toBe(
+      'disable',
+    );
+    expect(load({ file: 'data_dir: /srv\n' }).metadata).toBeNull();
+  });
+
+  test('is refused without a word of what may be its password', () => {
+    const mistakes = [
+      ...mistakesOf({ env: { DRIVEBAY_METADATA: 'postgres://a:s3cret@db' } }),
+      ...mistakesOf({ file: 'metadata: mysql://a:s3cret@db/drives\n' }),
+    ];
+    expect(mistakes).toEqual([
+      expect.stringContaining('DRIVEBAY_METADATA must be postgres://USER'),
+      expect.stringContaining('metadata must be postgres://USER'),
+    ]);
+    expect(mistakes.join()).not.toContain('s3cret');
+  });
+
+  test.each([
+    [{ DRIVEBAY_METADATA_PASSWORD: 'x' }, 'DRIVEBAY_METADATA_PASSWORD is set but metadata is not'],
+    [{ DRIVEBAY_METADATA_CA: 'ca.pem' }, 'metadata_ca is set but metadata is not'],
+    [
+      { DRIVEBAY_METADATA: `${url}?sslmode=require`, DRIVEBAY_METADATA_CA: 'ca.pem' },
+      'checks no certificate',
+    ],
+  ])('contradictions are reported: %j', (env, sentence) => {
+    expect(mistakesOf({ env })).toEqual([expect.stringContaining(sentence)]);
+  });
+});

@@ -3,12 +3,13 @@ import { parseConfigFile } from './config-file.ts';
 import type { FileNode } from './config-file.ts';
 import type { Config } from './config.ts';
 import { ConfigError } from './config.ts';
+import type { TlsMode } from './database-url.ts';
 import { closestTo, probablyMeant } from './did-you-mean.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
 import type { PoolSetting } from './pool-settings.ts';
 import { defaultPools, parsePools } from './pool-settings.ts';
 import type { ValueOrigin } from './setting-kind.ts';
-import type { SettingName, SettingValues } from './settings.ts';
+import type { Setting, SettingName, SettingValues } from './settings.ts';
 import { SETTING_ENTRIES, SETTINGS } from './settings.ts';
 
 /** Where settings come from, in the order in which they count: flags, environment, file. */
@@ -75,8 +76,8 @@ function givenOutside(name: SettingName, sources: ConfigSources): GivenValue | u
 }
 
 function mistake(name: SettingName, given: GivenValue): string {
-  const { kind, fileKey, flag } = SETTINGS[name];
-  const isSecret = fileKey === null && flag === null;
+  const { kind, fileKey, flag, isSecret: isMarked }: Setting<unknown> = SETTINGS[name];
+  const isSecret = isMarked === true || (fileKey === null && flag === null);
   const shown = given.text === null || isSecret ? '' : `, not ${JSON.stringify(given.text)}`;
   return `${given.source} must be ${kind.mustBe}${shown}.`;
 }
@@ -181,6 +182,18 @@ function contradictions(values: SettingValues): readonly string[] {
         'allow_insecure_listen when something in front adds TLS.',
     );
   }
+  for (const [key, name] of [
+    ['DRIVEBAY_METADATA_PASSWORD', 'metadataPassword'],
+    ['metadata_ca', 'metadataCaFile'],
+  ] as const) {
+    if (values[name] !== null && values.metadataUrl === null)
+      sentences.push(`${key} is set but metadata is not.`);
+  }
+  if (values.metadataCaFile !== null && ['disable', 'require'].includes(values.metadataUrl?.tlsMode ?? '')) {
+    sentences.push(
+      'metadata_ca is of no use with this sslmode, which checks no certificate: take verify-ca or verify-full.',
+    );
+  }
   if ((values.adminUserId === null) !== (values.adminKey === null)) {
     sentences.push('DRIVEBAY_ADMIN_USER and DRIVEBAY_ADMIN_KEY belong together; one of them is missing.');
   }
@@ -189,6 +202,11 @@ function contradictions(values: SettingValues): readonly string[] {
 
 function configOf(values: SettingValues, pools: readonly PoolSetting[]): Config {
   const {
+    metadataUrl,
+    metadataPassword,
+    metadataCaFile,
+    metadataConnections,
+    metadataTimeoutSeconds,
     tlsCertFile,
     tlsKeyFile,
     adminUserId,
@@ -200,9 +218,26 @@ function configOf(values: SettingValues, pools: readonly PoolSetting[]): Config 
   } = values;
   return {
     ...rest,
+    metadata:
+      metadataUrl === null
+        ? null
+        : {
+            ...metadataUrl,
+            password: metadataPassword ?? metadataUrl.password,
+            tlsMode: metadataUrl.tlsMode ?? defaultTlsMode(metadataUrl.host, metadataCaFile),
+            caFile: metadataCaFile,
+            maxConnections: metadataConnections,
+            timeoutMs: metadataTimeoutSeconds * 1000,
+          },
     tls: tlsCertFile === null || tlsKeyFile === null ? null : { certFile: tlsCertFile, keyFile: tlsKeyFile },
     firstAdmin: adminUserId === null || adminKey === null ? null : { userId: adminUserId, key: adminKey },
     masterKey: { text: masterKey, command: masterKeyCommand, file: masterKeyFile },
     pools,
   };
+}
+
+/** Without a word on TLS it is checked in full, unless nothing leaves the machine. */
+function defaultTlsMode(host: string, caFile: string | null): TlsMode {
+  const isLocal = host.startsWith('/') || isLoopback(host);
+  return isLocal && caFile === null ? 'disable' : 'verify-full';
 }

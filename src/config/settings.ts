@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { databaseUrlKind } from './database-url.ts';
 import {
   choiceKind,
   integerKind,
@@ -32,6 +33,8 @@ export interface Setting<Value> {
   readonly defaultValue: (context: DefaultContext) => Value | null;
   /** One sentence or two. */
   readonly help: string;
+  /** Whether messages must not show its value, though it may stand in the file. */
+  readonly isSecret?: true;
 }
 
 type Always<Value> = Omit<Setting<Value>, 'defaultValue'> & {
@@ -65,6 +68,48 @@ export const SETTINGS = {
     defaultText: './data',
     defaultValue: (context) => join(context.directory, 'data'),
     help: 'The directory of the metadata, the master key and, with no pools configured, the drives.',
+  }),
+  metadataUrl: optional({
+    fileKey: 'metadata',
+    env: 'DRIVEBAY_METADATA',
+    flag: null,
+    kind: databaseUrlKind,
+    isSecret: true,
+    defaultText: 'SQLite in data_dir',
+    help: 'The PostgreSQL database of the metadata.',
+  }),
+  metadataPassword: optional({
+    fileKey: null,
+    env: 'DRIVEBAY_METADATA_PASSWORD',
+    flag: null,
+    kind: textKind('PASSWORD'),
+    help: 'The password for metadata. Comes before one in its URL.',
+  }),
+  metadataCaFile: optional({
+    fileKey: 'metadata_ca',
+    env: 'DRIVEBAY_METADATA_CA',
+    flag: '--metadata-ca',
+    kind: pathKind,
+    defaultText: 'those that Node trusts',
+    help: "The authorities that the database's certificate may be signed by, in PEM.",
+  }),
+  metadataConnections: always({
+    fileKey: 'metadata_connections',
+    env: 'DRIVEBAY_METADATA_CONNECTIONS',
+    flag: '--metadata-connections',
+    kind: integerKind({ min: 2, max: 1000 }),
+    defaultText: '10',
+    defaultValue: () => 10,
+    help: 'The most connections to the PostgreSQL database, one of which writes.',
+  }),
+  metadataTimeoutSeconds: always({
+    fileKey: 'metadata_timeout_seconds',
+    env: 'DRIVEBAY_METADATA_TIMEOUT_SECONDS',
+    flag: '--metadata-timeout-seconds',
+    kind: integerKind({ min: 1, max: 60 }),
+    defaultText: '5',
+    defaultValue: () => 5,
+    help: 'How long a connection to the PostgreSQL database, a statement, or a wait for other writers may take.',
   }),
   listen: always({
     fileKey: 'listen',

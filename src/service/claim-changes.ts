@@ -1,5 +1,6 @@
 import { liveClaims } from '../core/claim.ts';
 import type { Claim } from '../core/claim.ts';
+import { DriveError } from '../core/errors.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import type { AuditEvent } from './audit.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -28,7 +29,24 @@ export async function changeClaims<Result>(
   change: (situation: ClaimSituation) => Promise<ClaimOutcome<Result>>,
 ): Promise<Result> {
   return await context.claiming.run(driveId, async () => {
-    const { expired, outcome, kept } = await context.metadata.transaction(async (tx) => {
+    const { expired, outcome, kept } = await commitChange(context, driveId, change);
+    for (const { serverId, epoch } of expired) {
+      context.audit({ event: 'expire', actor: null, drive: driveId, server: serverId, epoch });
+    }
+    for (const event of outcome.events) context.audit(event);
+    await cutOthers(context, driveId, kept);
+    context.doubtfulClaims.delete(driveId);
+    return outcome.result;
+  });
+}
+
+async function commitChange<Result>(
+  context: ServiceContext,
+  driveId: string,
+  change: (situation: ClaimSituation) => Promise<ClaimOutcome<Result>>,
+) {
+  try {
+    return await context.metadata.transaction(async (tx) => {
       const nowMs = context.now();
       const all = await tx.claims.list([driveId]);
       const live = liveClaims(all, nowMs);
@@ -37,13 +55,11 @@ export async function changeClaims<Result>(
       const outcome = await change({ tx, live, nowMs });
       return { expired, outcome, kept: await tx.claims.list([driveId]) };
     });
-    for (const { serverId, epoch } of expired) {
-      context.audit({ event: 'expire', actor: null, drive: driveId, server: serverId, epoch });
-    }
-    for (const event of outcome.events) context.audit(event);
-    await cutOthers(context, driveId, kept);
-    return outcome.result;
-  });
+  } catch (error) {
+    // It may have been made nevertheless; the sweeper cuts whom it has left without a claim.
+    if (error instanceof DriveError && error.facts['isInDoubt'] === true) context.doubtfulClaims.add(driveId);
+    throw error;
+  }
 }
 
 /** Ends the claims of a drive whose lease has run out, and returns once their connections are cut. */

@@ -2,7 +2,10 @@ import { endExpiredClaims } from './claim-changes.ts';
 import { MAX_SWEPT_CLAIMS } from './limits.ts';
 import type { ServiceContext } from './service-context.ts';
 
-/** Ends claims whose lease has run out, so that their servers are cut off without anybody asking. */
+/**
+ * Ends claims whose lease has run out, so that their servers are cut off without anybody asking, and cuts those off that
+ * a change of unknown outcome has left without a claim.
+ */
 export interface ClaimSweeper {
   /** Begins to end those that have run out by now. One drive that takes long holds up no other. */
   sweep(): Promise<void>;
@@ -28,7 +31,7 @@ export function createClaimSweeper(context: ServiceContext): ClaimSweeper {
     async sweep() {
       const request = { nowMs: context.now(), limit: MAX_SWEPT_CLAIMS };
       const expired = await context.metadata.claims.listExpired(request);
-      for (const { driveId } of expired) {
+      for (const driveId of new Set([...context.doubtfulClaims, ...expired.map((claim) => claim.driveId)])) {
         if (!isStopped && !ending.has(driveId)) ending.set(driveId, end(driveId));
       }
     },

@@ -25,7 +25,8 @@ export function createCounterBuffer(parts: {
   collect: () => void;
 }): CounterBuffer {
   let pending = new Map<string, DriveCounters>();
-  let lastFlush: Promise<void> = Promise.resolve();
+  let running: Promise<void> = Promise.resolve();
+  let next: Promise<void> | null = null;
 
   async function flushPending(): Promise<void> {
     parts.collect();
@@ -38,6 +39,12 @@ export function createCounterBuffer(parts: {
       for (const [driveId, delta] of deltas) addPending(driveId, delta);
       throw error;
     }
+  }
+
+  function startNext(): Promise<void> {
+    next = null;
+    running = flushPending();
+    return running;
   }
 
   function addPending(driveId: string, delta: DriveCounters): void {
@@ -66,9 +73,10 @@ export function createCounterBuffer(parts: {
       add(driveId, { ...NO_ACTIVITY, [kind]: { requests: 1, bytes, seconds } });
     },
     async flush() {
-      // One after the other: a caller must not overtake a flush that carries what it counted.
-      lastFlush = lastFlush.then(flushPending, flushPending);
-      await lastFlush;
+      // One after the other: a caller must not overtake a flush that carries what it counted. All that wait share the
+      // next one, so that nobody waits for more than two while the database is slow or away.
+      next ??= running.then(startNext, startNext);
+      await next;
     },
   };
 }

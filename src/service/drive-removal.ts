@@ -29,7 +29,12 @@ export async function finishDestroy(context: ServiceContext, drive: Drive): Prom
 /** Undoes a create that did not succeed. What cannot be undone now is undone at the next start. */
 export async function abandonDrive(context: ServiceContext, drive: Drive): Promise<void> {
   try {
-    const destroying = await context.metadata.transaction((tx) => beginDestroyInside(tx, drive, 'abandoned'));
+    const destroying = await context.metadata.transaction(async (tx) => {
+      const now = await tx.drives.find(drive.driveId);
+      // It may have been finished since it was found half done.
+      return now?.state === 'creating' ? await beginDestroyInside(tx, now, 'abandoned') : null;
+    });
+    if (destroying === null) return;
     context.volumeKeys.forget(drive.driveId);
     await finishDestroy(context, destroying);
   } catch (error) {
@@ -38,7 +43,7 @@ export async function abandonDrive(context: ServiceContext, drive: Drive): Promi
 }
 
 /**
- * Finishes what an earlier life of the server, or a pool that was away, has left half done in one pool: creates that
+ * Finishes what an earlier life of the server, or a pool or database that was away, has left half done in one pool: creates that
  * were never acknowledged are undone, destroys that were are carried through.
  */
 export async function finishRemovals(context: ServiceContext, poolName: string): Promise<void> {

@@ -25,6 +25,8 @@ export interface ServiceContext {
   readonly resizing: KeyedMutex;
   /** One change of a drive's claims at a time. */
   readonly claiming: KeyedMutex;
+  /** Drives whose claims may have changed in a commit of unknown outcome: who has lost them is still to be cut. */
+  readonly doubtfulClaims: Set<string>;
   readonly connections: Connections;
   /** What a server connects to with this secret, for each listener that is on. */
   readonly attachUris: (secret: string) => { readonly tcp?: string; readonly unix?: string };

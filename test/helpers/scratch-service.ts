@@ -148,6 +148,7 @@ function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { re
     creating: new Set<string>(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
+    doubtfulClaims: new Set<string>(),
     counters: createCounterBuffer({ metadata, activity, collect: () => undefined }),
     keyVault: {
       currentId: () => 'master',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createDriveClient } from './drive-client.ts';
 import type { DriveClient } from './drive-client.ts';
+import { metadataEnvironment } from './test-metadata.ts';
 
 export const ADMIN_USER = '11111111-1111-4111-8111-111111111111';
 export const ADMIN_AUTH = `${ADMIN_USER}:AdminKey1234567890123456`;
@@ -105,6 +106,7 @@ async function launch(options: ServerOptions & { readonly dataDirectory: string 
       PATH: process.env['PATH'],
       DRIVEBAY_ADMIN_USER: ADMIN_USER,
       DRIVEBAY_ADMIN_KEY: ADMIN_AUTH.slice(ADMIN_USER.length + 1),
+      ...(await metadataEnvironment(options.dataDirectory)),
       ...options.env,
     },
   });

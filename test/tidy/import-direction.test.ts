@@ -15,6 +15,7 @@ test.each([
   ['src/core/drive.ts', 'src/metadata/metadata-store.ts'],
   ['src/core/drive.test.ts', 'src/service/service.ts'],
   ['src/service/create-drive.ts', 'src/metadata/sqlite/sqlite-store.ts'],
+  ['src/service/create-drive.ts', 'src/metadata/postgres/postgres-store.ts'],
   ['src/service/create-drive.ts', 'src/http/limits.ts'],
   ['src/http/answers.ts', 'src/metadata/metadata-store.ts'],
   ['src/http/answers.ts', 'src/service/create-drive.ts'],

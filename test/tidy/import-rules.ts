@@ -6,6 +6,7 @@ const IMPLEMENTATIONS: readonly string[] = [
   'src/blockdev/memory/',
   'src/blockdev/luks-volume.ts',
   'src/crypto/',
+  'src/metadata/postgres/',
   'src/metadata/sqlite/',
   'src/nbd/transmission/',
   'src/nbd/protocol-numbers.ts',

@@ -46,8 +46,9 @@ export function openConnections(options: PostgresOptions): PostgresConnections {
     try {
       client = await pool.connect();
     } catch (error) {
-      if (closing === null) watch.failed(error);
-      throw toStoreError(error, database);
+      const seen = toStoreError(error, database);
+      if (closing === null) watch.failed(seen);
+      throw seen;
     }
     return createSession(client, { database, watch, timeoutMs: options.timeoutMs });
   }
@@ -99,11 +100,12 @@ function createSession(client: PoolClient, { database, watch, timeoutMs }: Sessi
         watch.worked();
         return result;
       } catch (error) {
+        const seen = toStoreError(error, database);
         if (isConnectionLost(error)) {
           isLost = true;
-          watch.failed(error);
+          watch.failed(seen);
         }
-        throw toStoreError(error, database);
+        throw seen;
       }
     },
     release(fate) {

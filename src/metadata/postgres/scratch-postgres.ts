@@ -39,6 +39,12 @@ const STOP_SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const;
 /** Who runs it when this process is root, as which PostgreSQL refuses to run. */
 const UNPRIVILEGED = ['postgres', 'nobody'];
 
+/** The address of a database as the setting `metadata` takes it. */
+export function databaseUrl({ user, password, host, port, database }: PostgresOptions): string {
+  const secret = password === null ? '' : `:${encodeURIComponent(password)}`;
+  return `postgres://${user}${secret}@${host}:${port}/${database}`;
+}
+
 /** Starts an empty PostgreSQL, from Debian's package or whatever is on the PATH, on loopback. */
 export async function startScratchPostgres(options: ScratchPostgresOptions = {}): Promise<ScratchPostgres> {
   const programs = await programDirectory();
