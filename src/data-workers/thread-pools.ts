@@ -20,6 +20,11 @@ interface PoolState {
   pendingBytes: number;
   writtenBytes: number;
   check: Promise<void> | null;
+  /**
+   * Whether the pool is known to have been marked once, which is never undone. It is asked no more then: a pool must
+   * not go away because the metadata do.
+   */
+  isMarked: boolean;
 }
 
 export interface ThreadPoolsOptions {
@@ -160,9 +165,10 @@ class ThreadPools implements Pools {
     const poolName = state.config.spec.name;
     const writtenBefore = state.writtenBytes;
     try {
-      const mayMark = await this.#options.mayMark(poolName);
+      const mayMark = !state.isMarked && (await this.#options.mayMark(poolName));
       const { reason, room } = await state.threads.leastBusy().call('check', { mayMark });
       if (reason === null && mayMark) await this.#options.onMarked(poolName);
+      state.isMarked = reason === null || !mayMark;
       state.writtenBytes -= writtenBefore;
       const inactive = { isActive: false, reason: reason ?? 'unknown' } as const;
       this.#setStatus(state, room === null ? inactive : { isActive: true, room });
@@ -198,6 +204,7 @@ function initialState(
     pendingBytes: 0,
     writtenBytes: 0,
     check: null,
+    isMarked: false,
   };
 }
 
