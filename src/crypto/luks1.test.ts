@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runTool } from './scratch-tools.ts';
+import { runQemuImg, runTool } from './scratch-tools.ts';
 import { mergeSecret, splitSecret } from './anti-forensic.ts';
 import { formatLuks1Header, LUKS1_PAYLOAD_OFFSET_BYTES, openLuks1 } from './luks1.ts';
 
@@ -103,7 +103,7 @@ describe('opening LUKS1 volumes', () => {
     const options =
       'key-secret=key,iter-time=10,cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64,hash-alg=sha256';
     const secret = `secret,id=key,file=${keyFile}`;
-    runTool('qemu-img', ['create', '-f', 'luks', '--object', secret, '-o', options, volume, '1M']);
+    runQemuImg(['create', '-f', 'luks', '--object', secret, '-o', options, volume, '1M']);
     const bytes = readFileSync(volume);
     const opened = openLuks1({ header: bytes, passphrase });
     expect(opened.volumeKey.byteLength).toBe(64);
