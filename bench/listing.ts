@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { NO_COUNTERS } from '../src/core/drive.ts';
@@ -78,13 +77,13 @@ async function measureServer(
     await new Promise((resolve) => {
       setTimeout(resolve, 1000);
     });
-    idleMib.push(residentMib(server.pid));
+    idleMib.push(server.residentMib());
   }
   await using server = await startDrivebay(dataDirectory);
   await listAll(server);
   const listings: Listing[] = [];
   for (let run = 0; run < context.runs; run += 1) listings.push(await listAll(server));
-  return { listings, readyMs, idleMib, listedMib: residentMib(server.pid) };
+  return { listings, readyMs, idleMib, listedMib: server.residentMib() };
 }
 
 /** Puts drives into the metadata of a fresh data directory; their volumes are not needed for this. */
@@ -147,9 +146,4 @@ async function listAll(server: DrivebayServer): Promise<Listing> {
     call.end();
   });
   return { firstByteMs, totalMs: performance.now() - startedAtMs };
-}
-
-function residentMib(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]) / 1024;
 }

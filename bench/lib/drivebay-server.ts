@@ -9,28 +9,34 @@ import { freePort } from './nginx.ts';
 /** A running Drivebay with an admin user. */
 export interface DrivebayServer extends AsyncDisposable {
   readonly port: number;
-  readonly pid: number;
   /** USER:KEY */
   readonly auth: string;
   /** From the start of the process until /readyz said yes. */
   readonly readyMs: number;
   readonly dataDirectory: string;
+  /** What the process holds in memory now, in MiB. */
+  residentMib(): number;
   /** Sends a command and gives its answer in JSON; throws when it is refused. */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
 }
 
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
+/** `environment` adds settings that have no flag. */
 export async function startDrivebay(
   dataDirectory: string,
   args: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<DrivebayServer> {
   const port = await freePort();
   const startedAtMs = performance.now();
   const child = spawn(
     process.execPath,
     [MAIN, 'serve', '--data-dir', dataDirectory, '--listen', `127.0.0.1:${port}`, ...args],
-    { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DRIVEBAY_LOG_LEVEL: 'warn' } },
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DRIVEBAY_LOG_LEVEL: 'warn', ...environment },
+    },
   );
   await waitUntilReady(child, port);
   const readyMs = performance.now() - startedAtMs;
@@ -40,7 +46,7 @@ export async function startDrivebay(
     auth,
     readyMs,
     dataDirectory,
-    pid: child.pid ?? 0,
+    residentMib: () => residentMib(child.pid ?? 0),
     call: (method, path, body) => call({ port, auth }, method, path, body),
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
@@ -91,6 +97,11 @@ async function call(
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
   return text === '' ? null : JSON.parse(text);
+}
+
+function residentMib(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
 export function basic(auth: string): string {
