@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // What is looked for until it is there, such as a line of a log, comes late on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
     projects: [
       { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts', 'test/tidy/*.test.ts'] } },

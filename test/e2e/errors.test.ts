@@ -197,7 +197,7 @@ test('500: a broken drive is Drivebay’s own fault, with an id that the log has
   expect([500, 503]).toContain(answer.status);
   expectError(answer, answer.status, answer.status === 500 ? 'failed' : 'system');
   expect(answer.text).not.toContain(server.dataDirectory);
-  expect(server.output()).toContain(String(answer.headers['x-request-id']));
+  await expect.poll(() => server.output()).toContain(String(answer.headers['x-request-id']));
   expect((await server.get(`/drives/${drive}/read/0/1`)).status).toBe(200);
 });
 

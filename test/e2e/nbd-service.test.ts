@@ -107,7 +107,7 @@ describe('what NBD clients read and write', () => {
     expect((await owner.get('/admin/drives/activity')).status).toBe(404);
     await one.leave();
     await other.leave();
-    expect(await owner.json('/drives/activity')).toEqual([{ ...info, connections: '0' }]);
+    await expect.poll(() => owner.json('/drives/activity')).toEqual([{ ...info, connections: '0' }]);
     await server.stop();
     await using after = await startServer({ dataDirectory: data.path, args: ARGS });
     expect(await after.json('/admin/drives/activity')).toEqual([]);

@@ -201,7 +201,7 @@ describe('a pool that is away', () => {
     expect([answer.status, answer.text]).toEqual([507, expect.stringContaining(good)]);
     expect((await server.get('/drives/info')).text).toContain(missing);
     for (const pool of ['missing', 'unmounted', 'foreign'])
-      expect(server.output()).toContain(join(base, pool));
+      await expect.poll(() => server.output()).toContain(join(base, pool));
     expect(existsSync(join(base, 'missing'))).toBe(false);
     expect(readdirSync(join(base, 'unmounted'))).toEqual([]);
     expect(readFileSync(markPath, 'utf8')).toBe(mark);
