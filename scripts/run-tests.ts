@@ -1,14 +1,24 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 // Everything that is checked, in one run that does not stop at the first failure. The last line is the sum of it.
 
-interface Count {
+interface Outcome {
   readonly passed: number;
-  readonly failed: number;
+  /** A line for each check or test that failed or did not run. */
+  readonly failed: readonly string[];
+}
+
+/** What is read of the report that vitest writes. */
+interface Report {
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly message: string;
+    readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[];
+  }[];
 }
 
 const CHECKS: Readonly<Record<string, readonly string[]>> = {
@@ -24,41 +34,55 @@ async function run(command: string, args: readonly string[]): Promise<boolean> {
   return exitCode === 0;
 }
 
-async function runCheck(name: string, [command = '', ...args]: readonly string[]): Promise<Count> {
+async function runCheck(name: string, [command = '', ...args]: readonly string[]): Promise<Outcome> {
   const isGood = await run(command, args);
   console.log(`${isGood ? 'passed' : 'FAILED'}: ${name}`);
-  return isGood ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  return isGood ? { passed: 1, failed: [] } : { passed: 0, failed: [name] };
 }
 
-async function runProject(project: string): Promise<Count> {
+async function runProject(project: string): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), 'drivebay-tests-'));
   try {
     const report = join(directory, 'report.json');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
     const isGood = await run('vitest', ['run', '--project', project, ...reporters]);
-    const count = readReport(report);
-    // A file that could not even be loaded has no test that failed.
-    return isGood || count.failed > 0 ? count : { ...count, failed: 1 };
+    const outcome = readReport(report);
+    // Such as an error outside of every test.
+    return isGood || outcome.failed.length > 0 ? outcome : { ...outcome, failed: [project] };
   } finally {
     rmSync(directory, { recursive: true });
   }
 }
 
-function readReport(path: string): Count {
-  try {
-    const report = JSON.parse(readFileSync(path, 'utf8')) as Record<string, number>;
-    const passed = report['numPassedTests'] ?? 0;
+function readReport(path: string): Outcome {
+  if (!existsSync(path)) return { passed: 0, failed: [`no report at ${path}`] };
+  const { testResults } = JSON.parse(readFileSync(path, 'utf8')) as Report;
+  const files = testResults.map(({ name, message, assertionResults }): Outcome => {
+    const file = relative(process.cwd(), name);
     // A test that did not run has shown nothing.
-    return { passed, failed: (report['numTotalTests'] ?? 0) - passed };
-  } catch {
-    return { passed: 0, failed: 1 };
-  }
+    const failed = assertionResults.filter(({ status }) => status !== 'passed');
+    // A file that could not even be loaded has no test that failed.
+    if (assertionResults.length === 0) return { passed: 0, failed: [`${file}: ${message}`] };
+    return {
+      passed: assertionResults.length - failed.length,
+      failed: failed.map(({ fullName }) => `${file}: ${fullName}`),
+    };
+  });
+  return sum(files);
 }
 
-const counts: Count[] = [];
-for (const [name, command] of Object.entries(CHECKS)) counts.push(await runCheck(name, command));
-for (const project of ['unit', 'e2e']) counts.push(await runProject(project));
-const passed = counts.reduce((sum, count) => sum + count.passed, 0);
-const failed = counts.reduce((sum, count) => sum + count.failed, 0);
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+function sum(outcomes: readonly Outcome[]): Outcome {
+  return {
+    passed: outcomes.reduce((count, { passed }) => count + passed, 0),
+    failed: outcomes.flatMap(({ failed }) => failed),
+  };
+}
+
+const outcomes: Outcome[] = [];
+for (const [name, command] of Object.entries(CHECKS)) outcomes.push(await runCheck(name, command));
+for (const project of ['unit', 'e2e']) outcomes.push(await runProject(project));
+const { passed, failed } = sum(outcomes);
+// Said again at the end, where it is looked for.
+for (const line of failed) console.log(`FAILED: ${line}`);
+console.log(`${passed} passed, ${failed.length} failed`);
+process.exitCode = failed.length === 0 ? 0 : 1;
