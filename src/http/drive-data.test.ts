@@ -323,6 +323,7 @@ describe('write', () => {
 
   test('of a slow service is not the client’s fault', async () => {
     const { seen, service } = sink();
+    const limits = { bodyIdleTimeoutMs: 1000 };
     const write = async (actor: never, drive: string, request: DriveWrite): Promise<void> => {
       await service.driveData.write(actor, drive, {
         ...request,
@@ -330,8 +331,10 @@ describe('write', () => {
           lengthBytes: request.body.lengthBytes,
           takeSocket: () => null,
           async *chunks() {
+            let pauseMs = 1.5 * limits.bodyIdleTimeoutMs;
             for await (const chunk of request.body.chunks()) {
-              await new Promise((resolve) => setTimeout(resolve, 100));
+              await new Promise((resolve) => setTimeout(resolve, pauseMs));
+              pauseMs = 0;
               yield chunk;
             }
           },
@@ -339,7 +342,7 @@ describe('write', () => {
       });
     };
     const slow = fakeService({ driveData: { write } }).service;
-    await using harness = await listeningHarness({ service: slow, limits: { bodyIdleTimeoutMs: 90 } });
+    await using harness = await listeningHarness({ service: slow, limits });
     const body = new Uint8Array(1_000_000);
     const answer = await fetch(`${harness.address.url}${WRITE}`, {
       method: 'POST',

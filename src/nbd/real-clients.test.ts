@@ -14,7 +14,7 @@ import { transmitZeros } from './scratch-transmission.ts';
 // The handshake as nbdinfo (libnbd) and qemu-img judge it.
 
 const run = promisify(execFile);
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 25_000;
 
 async function output(command: string, ...args: readonly string[]): Promise<string> {
   const { stdout } = await run(command, args, { timeout: TIMEOUT_MS });

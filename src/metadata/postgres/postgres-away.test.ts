@@ -7,7 +7,7 @@ import { usePostgres } from './scratch-database.ts';
 import { startScratchProxy } from './scratch-proxy.ts';
 import type { ScratchProxy } from './scratch-proxy.ts';
 
-const TIMEOUT_MS = 1000;
+const TIMEOUT_MS = 2000;
 
 const { server, newDatabase } = usePostgres();
 let states: DatabaseState[] = [];
