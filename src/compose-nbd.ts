@@ -75,8 +75,10 @@ export async function listenNbd(options: {
   });
   lifecycle.own('nbd', async () => {
     const closed = server.close();
-    // A pool that hangs must not keep the process from ending.
-    await Promise.race([connections.cutAll(), systemClock.sleep(CUT_TIMEOUT_MS)]);
+    // A pool that hangs must not keep the process from ending, nor must the timer once all are cut.
+    const cut = new AbortController();
+    await Promise.race([connections.cutAll(), systemClock.sleep(CUT_TIMEOUT_MS, cut.signal)]);
+    cut.abort();
     await closed;
   });
   const addresses = await server.listen();

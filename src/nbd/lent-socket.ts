@@ -45,7 +45,7 @@ function pipe(client: TLSSocket): LentSocket {
     async [Symbol.asyncDispose]() {
       // The other side sees the end behind what was sent last, and passes both on.
       calls.close(inner);
-      await Promise.race([over, sleep(LAST_MOMENT_MS)]);
+      await Promise.race([over, sleep(LAST_MOMENT_MS, undefined, { ref: false })]);
       end();
     },
   };

@@ -129,6 +129,14 @@ test('listening where others can reach it without TLS is refused, and says why',
   expect(output).toMatch(/allow.insecure.listen/);
 });
 
+test('SIGTERM ends a server at once that nobody uses', async () => {
+  await using unused = await startServer();
+  const startedAtMs = performance.now();
+  expect(await unused.stop('SIGTERM')).toBe(0);
+  // It waits 5 s for connections that hang, and must not when there are none.
+  expect(performance.now() - startedAtMs).toBeLessThan(4500);
+});
+
 test('SIGTERM lets a request under way end, although idle connections and slow bodies are there', async () => {
   const drive = await server.create('size 1M');
   using idle = await rawSocket(server.port);
