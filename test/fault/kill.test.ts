@@ -15,6 +15,7 @@ import type { SeededRandom } from './seeded-random.ts';
 const KILLS = Number(process.env['DRIVEBAY_TEST_KILLS'] ?? 100);
 const SEED = Number(process.env['DRIVEBAY_TEST_SEED'] ?? Date.now() % 2 ** 31);
 const USERS = 4;
+const ACKNOWLEDGED_TIMEOUT_MS = 5_000;
 const IMAGING_TIMEOUT_MS = 60_000;
 
 test(
@@ -65,12 +66,20 @@ async function killUnderLoad(server: ServerProcess, model: Model, random: Seeded
   const load = { client: server, model, random, isKilled: () => isKilled };
   const users = Promise.all(Array.from({ length: USERS }, () => useUntilKilled(load)));
   try {
-    await Promise.race([sleep(random.between(5, random.pick([50, 150, 400]))), users]);
+    const pause = sleep(random.between(5, random.pick([50, 150, 400])));
+    // A slow machine must not be killed before it has acknowledged anything.
+    const enough = untilAcknowledged(model, model.acknowledged + random.between(0, 5));
+    await Promise.race([Promise.all([pause, enough]), users]);
   } finally {
     isKilled = true;
     await server.stop('SIGKILL');
   }
   await users;
+}
+
+async function untilAcknowledged(model: Model, changes: number): Promise<void> {
+  const deadlineMs = performance.now() + ACKNOWLEDGED_TIMEOUT_MS;
+  while (model.acknowledged < changes && performance.now() < deadlineMs) await sleep(2);
 }
 
 async function checkAfterRestart(server: ServerProcess, model: Model, random: SeededRandom): Promise<void> {
