@@ -6,17 +6,19 @@ import type { MetadataStore } from './metadata/metadata-store.ts';
 import type { DatabaseState, PostgresOptions, PostgresTls } from './metadata/postgres/postgres-options.ts';
 import { openPostgresStore } from './metadata/postgres/postgres-store.ts';
 import { openSqliteStore } from './metadata/sqlite/sqlite-store.ts';
+import { findMovedMark } from './metadata/transfer/moved-mark.ts';
 
 /**
  * Opens the metadata where the configuration says they are.
  *
  * @param onBack called each time that the database is back after it was away
+ * @throws Error with a sentence for the operator when they have moved to another database
  */
 export async function openMetadata(
   { metadata, dataDirectory }: Config,
   { log, onBack }: { readonly log: Logger; readonly onBack: () => void },
 ): Promise<MetadataStore> {
-  if (metadata === null) return await openSqliteStore({ path: sqlitePath(dataDirectory) });
+  if (metadata === null) return await openOwnMetadata(dataDirectory);
   const onChange = (state: DatabaseState): void => {
     if (state.isAway) log.warn({ err: state.error }, 'the metadata database is away');
     else {
@@ -25,6 +27,19 @@ export async function openMetadata(
     }
   };
   return await openPostgresStore({ ...postgresOptions(metadata), onChange });
+}
+
+async function openOwnMetadata(dataDirectory: string): Promise<MetadataStore> {
+  const store = await openSqliteStore({ path: sqlitePath(dataDirectory) });
+  const mark = await findMovedMark(store);
+  if (mark === null) return store;
+  await store.close();
+  const command = `drivebay migrate-metadata --data-dir ${dataDirectory}`;
+  throw new Error(
+    `The metadata of ${dataDirectory} were moved to the PostgreSQL database ${mark.database} on ` +
+      `${new Date(mark.movedAtMs).toISOString()}: set metadata to that one. If the move was interrupted, do it again: ` +
+      `${command}. To go back to what they were then, without all that has changed since: ${command} --undo.`,
+  );
 }
 
 export function sqlitePath(dataDirectory: string): string {

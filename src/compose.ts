@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import type { Config } from './config/config.ts';
@@ -15,6 +14,7 @@ import { createHttpServer } from './http/http-server.ts';
 import type { HttpAddress } from './http/http-server.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/limits.ts';
 import { openKeyVault } from './compose-keys.ts';
+import { lockDataDirectory } from './compose-data-directory.ts';
 import { loadNodeId, openMetadata } from './compose-metadata.ts';
 import { registerMetrics } from './compose-metrics.ts';
 import { createAttachUris, createConnectionRegistry, listenNbd } from './compose-nbd.ts';
@@ -26,8 +26,6 @@ import { openPools, startImaging, threadScratchBytes } from './compose-storage.t
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { systemClock } from './runtime/clock.ts';
-import { FileLockedError, lockFile } from './runtime/file-lock.ts';
-import type { FileLock } from './runtime/file-lock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import { createClaimSweeper } from './service/claim-sweeper.ts';
 import { DriveActivity } from './service/drive-activity.ts';
@@ -117,22 +115,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   registerMetrics(metrics, { metadata, pools, connections });
   const address = await listen(options, { service, metrics });
   return { address, nbd, firstUser };
-}
-
-function lockDataDirectory(dataDirectory: string): FileLock {
-  try {
-    return lockFile(join(dataDirectory, 'lock'));
-  } catch (error) {
-    if (!(error instanceof FileLockedError)) throw error;
-    const holder =
-      error.holderPid === null ? 'another server' : `the server with process id ${error.holderPid}`;
-    throw new Error(
-      `The data directory ${dataDirectory} is in use by ${holder}. Stop it, or name another directory.`,
-      {
-        cause: error,
-      },
-    );
-  }
 }
 
 function ownCounters(lifecycle: Lifecycle, counters: CounterBuffer, log: Logger): void {

@@ -1,12 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from './compose.ts';
 import type { RunningServer } from './compose.ts';
 import { CliError } from './cli/cli-error.ts';
-import { ConfigError } from './config/config.ts';
 import type { Config } from './config/config.ts';
-import { loadConfig } from './config/load-config.ts';
+import { readConfig } from './read-config.ts';
 import type { Credentials } from './service/start-up.ts';
 import { createLifecycle } from './runtime/lifecycle.ts';
 import { createLog } from './runtime/log.ts';
@@ -36,21 +34,6 @@ export async function runServer(flags: Readonly<Record<string, string>>): Promis
   log.info({ url: server.address.url, dataDirectory: config.dataDirectory }, 'ready');
   const signal = await stopSignal;
   log.info({ signal }, 'stopping');
-}
-
-function readConfig(flags: Readonly<Record<string, string>>): Config {
-  try {
-    return loadConfig({
-      flags,
-      env: process.env,
-      cwd: process.cwd(),
-      processors: availableParallelism(),
-      readFile: (path) => readFileSync(path, 'utf8'),
-    });
-  } catch (error) {
-    if (error instanceof ConfigError) throw new CliError('usage', error.mistakes.join('\n'));
-    throw error;
-  }
 }
 
 function startFailure(error: unknown, config: Config): Error {

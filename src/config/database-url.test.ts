@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { databaseUrlKind } from './database-url.ts';
 
-const parse = (text: string) => databaseUrlKind.parse(text, { directory: '/' });
+const parse = (text: string) => databaseUrlKind.parse(text, { directory: '/', isPublic: false });
 
 describe('the URL of a database', () => {
   test.each([

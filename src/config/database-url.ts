@@ -1,4 +1,4 @@
-import type { SettingKind } from './setting-kind.ts';
+import type { SettingKind, ValueOrigin } from './setting-kind.ts';
 
 /** How much of the database's certificate is checked: nothing, who has signed it, or also whose it is. */
 export type TlsMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
@@ -25,11 +25,12 @@ export const databaseUrlKind: SettingKind<DatabaseUrl> = {
   placeholder: 'URL',
   mustBe:
     'postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE, with ?sslmode= one of ' +
-    `${TLS_MODES.join(', ')} and, for a Unix socket, ?host= its directory`,
+    `${TLS_MODES.join(', ')} and, for a Unix socket, ?host= its directory; without the password on a command line, ` +
+    'which every user of the machine can read',
   parse: parseDatabaseUrl,
 };
 
-function parseDatabaseUrl(text: string): DatabaseUrl | null {
+function parseDatabaseUrl(text: string, { isPublic }: ValueOrigin): DatabaseUrl | null {
   const url = toUrl(text);
   if (url === null) return null;
   const parameters = new Map(url.searchParams);
@@ -43,6 +44,7 @@ function parseDatabaseUrl(text: string): DatabaseUrl | null {
   if (isSocket !== (url.hostname === NO_HOST)) return null;
   const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(decoded);
   if (!user || !database || password === undefined) return null;
+  if (isPublic && password !== '') return null;
   return {
     host: socket ?? unbracketed(decoded(url.hostname) ?? ''),
     port: url.port === '' ? DEFAULT_PORT : Number(url.port),

@@ -262,6 +262,13 @@ describe('a PostgreSQL database', () => {
     expect(mistakes.join()).not.toContain('s3cret');
   });
 
+  test('may be named on the command line, but its password may not', () => {
+    expect(load({ flags: { '--metadata': url } }).metadata).toMatchObject({ database: 'drives' });
+    const mistakes = mistakesOf({ flags: { '--metadata': url.replace('@', ':s3cret@') } });
+    expect(mistakes).toEqual([expect.stringMatching(/^--metadata must be .*without the password/)]);
+    expect(mistakes.join()).not.toContain('s3cret');
+  });
+
   test.each([
     [{ DRIVEBAY_METADATA_PASSWORD: 'x' }, 'DRIVEBAY_METADATA_PASSWORD is set but metadata is not'],
     [{ DRIVEBAY_METADATA_CA: 'ca.pem' }, 'metadata_ca is set but metadata is not'],

@@ -67,12 +67,16 @@ export function loadConfig(sources: ConfigSources): Config {
 
 function givenOutside(name: SettingName, sources: ConfigSources): GivenValue | undefined {
   const { flag, env } = SETTINGS[name];
-  const origin = { directory: sources.cwd };
+  const directory = sources.cwd;
   const flagText = flag === null ? undefined : sources.flags[flag];
-  if (flag !== null && flagText !== undefined) return { source: flag, text: flagText, origin };
+  if (flag !== null && flagText !== undefined) {
+    return { source: flag, text: flagText, origin: { directory, isPublic: true } };
+  }
   const envText = sources.env[env];
   // An empty variable is how shells and container files say "not set".
-  return envText === undefined || envText === '' ? undefined : { source: env, text: envText, origin };
+  return envText === undefined || envText === ''
+    ? undefined
+    : { source: env, text: envText, origin: { directory, isPublic: false } };
 }
 
 function mistake(name: SettingName, given: GivenValue): string {
@@ -99,7 +103,7 @@ function readConfigFile(path: unknown, sources: ConfigSources, mistakes: string[
     parsed.problems.forEach(({ line, sentence }) => report(line, sentence));
     return NO_FILE;
   }
-  return fileValues(parsed.root, { path, directory: dirname(path) }, report);
+  return fileValues(parsed.root, { path, directory: dirname(path), isPublic: false }, report);
 }
 
 function fileValues(

@@ -7,6 +7,8 @@ import { parseListenAddress } from './listen-address.ts';
 /** Where a value was written, so that a relative path in it means what its writer saw. */
 export interface ValueOrigin {
   readonly directory: string;
+  /** Whether every user of the machine can read the value there, as they can a command line. */
+  readonly isPublic: boolean;
 }
 
 /** What the text of a setting may be. Every source gives text: a file's `4` and a flag's `4` are the same. */

@@ -72,7 +72,7 @@ export const SETTINGS = {
   metadataUrl: optional({
     fileKey: 'metadata',
     env: 'DRIVEBAY_METADATA',
-    flag: null,
+    flag: '--metadata',
     kind: databaseUrlKind,
     isSecret: true,
     defaultText: 'SQLite in data_dir',

@@ -112,11 +112,14 @@ export function describeTransactions(store: () => MetadataStore): void {
   });
 
   describe('the store', () => {
-    test('remembers settings, and replaces them', async () => {
+    test('remembers settings, replaces and forgets them', async () => {
       await store().transaction((tx) => tx.settings.set('installation', 'a'));
       await store().transaction((tx) => tx.settings.set('installation', 'b'));
       expect(await store().transaction((tx) => tx.settings.get('installation'))).toBe('b');
       expect(await store().transaction((tx) => tx.settings.get('other'))).toBeNull();
+      await store().transaction((tx) => tx.settings.remove('installation'));
+      expect(await store().transaction((tx) => tx.settings.get('installation'))).toBeNull();
+      await expect(store().transaction((tx) => tx.settings.remove('other'))).resolves.toBeUndefined();
     });
 
     test('adds counters to many drives at once, also past 2^53, and passes unknown drives over', async () => {

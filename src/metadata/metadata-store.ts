@@ -200,4 +200,6 @@ export interface ClaimWriter {
 export interface SettingStore {
   get(key: string): Promise<string | null>;
   set(key: string, value: string): Promise<void>;
+  /** Nothing happens when there is none. */
+  remove(key: string): Promise<void>;
 }

@@ -53,14 +53,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/cli/': ['src/core/', 'src/runtime/'],
   // The composition root, and it alone, knows everything.
   'src/compose': ['src/'],
+  'src/read-config.ts': ['src/config/', 'src/cli/cli-error.ts'],
   'src/serve.ts': [
     'src/compose.ts',
     'src/config/',
+    'src/read-config.ts',
     'src/runtime/',
     'src/cli/cli-error.ts',
     'src/service/start-up.ts',
   ],
-  'src/drivebay.ts': ['src/serve.ts', 'src/cli/', 'src/config/config-help.ts', 'src/runtime/'],
+  'src/migrate-metadata.ts': ['src/compose-transfer.ts', 'src/read-config.ts', 'src/cli/cli-error.ts'],
+  'src/drivebay.ts': [
+    'src/serve.ts',
+    'src/migrate-metadata.ts',
+    'src/cli/',
+    'src/config/config-help.ts',
+    'src/runtime/',
+  ],
   // Before the version of Node is known to do, nothing else may be loaded.
   'src/main.ts': ['src/drivebay.ts', 'src/runtime/node-version.ts'],
   // What is built around the product, and what tests it, may open anything.

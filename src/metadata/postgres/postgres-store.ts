@@ -19,7 +19,7 @@ import { PostgresWriter } from './postgres-writer.ts';
 /** PostgreSQL 14. */
 const MIN_VERSION = 140_000;
 /** How long another node's migration may take. */
-const MIGRATION_MS = 600_000;
+export const MIGRATION_MS = 600_000;
 
 /**
  * Opens the metadata in a PostgreSQL database and brings it up to date. Several stores, in any number of processes, may
@@ -42,7 +42,8 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Metad
   return createPostgresStore(connections, options);
 }
 
-async function checkDatabase(connections: PostgresConnections): Promise<void> {
+/** @throws DriveError system when the database is of a kind that Drivebay cannot use */
+export async function checkDatabase(connections: PostgresConnections): Promise<void> {
   const sql = `select current_setting('server_version_num')::int as version, current_setting('server_version') as name,
     current_setting('server_encoding') as encoding`;
   const { rows } = await connections.read({ sql });

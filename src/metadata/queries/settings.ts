@@ -15,5 +15,8 @@ export function createSettingStore(db: Kysely<Schema>): SettingStore {
         .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
         .execute();
     },
+    async remove(key) {
+      await db.deleteFrom('settings').where('key', '=', key).execute();
+    },
   };
 }
