@@ -18,6 +18,18 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
+      {
+        extends: true,
+        test: {
+          name: 'ceph',
+          include: ['test/ceph/*.test.ts'],
+          globalSetup: 'test/ceph/global-setup.ts',
+          // What is done to the cluster in one file would be felt in the others.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

@@ -1,10 +1,11 @@
-import { poolTable, settingsTable } from '../src/config/config-help.ts';
+import { poolTable, rbdTable, settingsTable } from '../src/config/config-help.ts';
 import { ERROR_TABLE } from '../src/http/error-table.ts';
 import { DEFAULT_HANDSHAKE_LIMITS, type HandshakeLimits, MAX_STRING_BYTES } from '../src/nbd/limits.ts';
 
 /** What the code says better than a writer could, by document and by the name of the section in it. */
 export const GENERATED_SECTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'docs/operating.md': { settings: settingsTable(), pools: poolTable() },
+  'docs/operating/ceph.md': { rbd: rbdTable() },
   'docs/api/errors.md': { errors: errorTable() },
   'docs/protocol/nbd.md': { 'handshake limits': handshakeLimitsTable() },
 };

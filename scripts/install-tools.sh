@@ -5,9 +5,12 @@
 # usage: install-tools.sh test|guest|demo|bench
 set -euo pipefail
 
-# A command and the Debian package that brings it.
+# A command, or a file, and the Debian package that brings it.
 demo_tools='qemu-img:qemu-utils mkfs.ext4:e2fsprogs e2fsck:e2fsprogs'
 test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin fio:fio initdb:postgresql"
+# A Ceph cluster, and what opens its images.
+ceph_tools='ceph-mon:ceph-mon ceph-mgr:ceph-mgr ceph-osd:ceph-osd rbd:ceph-common setpriv:util-linux /usr/lib/*/qemu/block-rbd.so:qemu-block-extra'
+test_tools="$test_tools $ceph_tools"
 # What boots a guest from a drive; its kernel is taken out of Debian's package by the test, and not installed.
 guest_tools='qemu-system-x86_64:qemu-system-x86 cpio:cpio'
 bench_tools="$test_tools nginx:nginx-light nbdkit:nbdkit"
@@ -26,9 +29,10 @@ esac
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # Debian keeps PostgreSQL's programs off the PATH, because several versions of it can be installed.
 for directory in /usr/lib/postgresql/*/bin; do PATH="$PATH:$directory"; done
+is_there() { command -v "$1" >/dev/null || compgen -G "$1" >/dev/null; }
 packages=()
 for tool in $tools; do
-  command -v "${tool%%:*}" >/dev/null || packages+=("${tool##*:}")
+  is_there "${tool%%:*}" || packages+=("${tool##*:}")
 done
 [ ${#packages[@]} -eq 0 ] && exit 0
 mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)

@@ -2,7 +2,10 @@ import { mkdirSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import type { Logger } from 'pino';
 import { volumePath } from './blockdev/file/volume-path.ts';
+import { imageLocation } from './blockdev/rbd/image-name.ts';
+import { RBD_CONNECTION_BYTES } from './blockdev/rbd/rbd-connection.ts';
 import type { Config } from './config/config.ts';
+import type { PoolSetting } from './config/pool-settings.ts';
 import { XTS_SCRATCH_BYTES } from './crypto/xts.ts';
 import type { Arena } from './data-workers/arena.ts';
 import { startDataThread } from './data-workers/data-thread-client.ts';
@@ -11,7 +14,7 @@ import { createDataThreadGroup } from './data-workers/data-thread-group.ts';
 import type { PoolConfig, Pools } from './data-workers/pools.ts';
 import type { DataThreadSetup } from './data-workers/protocol.ts';
 import { openThreadPools } from './data-workers/thread-pools.ts';
-import type { PoolSpec } from './data-workers/volume.ts';
+import type { PoolSpec } from './blockdev/pool-spec.ts';
 import { createImagingRunner, IMAGING_LIMITS } from './imaging/imaging-runner.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import { THREAD_BUFFER_BYTES } from './imaging/imaging-operations.ts';
@@ -50,8 +53,9 @@ export async function openPools(options: {
   onActive: (poolName: string) => void;
 }): Promise<Pools> {
   const { config, log, metadata, installationId, arena } = options;
-  const configs = config.pools.map(({ name, directory, ...pool }): PoolConfig => {
-    return { ...pool, spec: { kind: 'file', name, directory } };
+  const configs = config.pools.map((pool): PoolConfig => {
+    const { tier, domain, reserveBytes } = pool;
+    return { tier, domain, reserveBytes, spec: poolSpecOf(pool) };
   });
   const { memory } = arena;
   const start = (pool: PoolSpec, own: Pick<DataThreadSetup, 'transmission'>): DataThreadClient => {
@@ -80,9 +84,18 @@ export async function openPools(options: {
         options.onActive(pool);
       } else log.warn({ pool, reason: status.reason }, 'pool is inactive');
     },
-    volumeLocation: ({ directory }, driveId) => volumePath(directory, driveId),
+    volumeLocation,
     now: systemClock.monotonicMs,
   });
+}
+
+function poolSpecOf({ name, directory, rbd }: PoolSetting): PoolSpec {
+  if (directory !== null) return { kind: 'file', name, directory };
+  return { kind: 'rbd', name, ...rbd, connection: new SharedArrayBuffer(RBD_CONNECTION_BYTES) };
+}
+
+function volumeLocation(pool: PoolSpec, driveId: string): string {
+  return pool.kind === 'file' ? volumePath(pool.directory, driveId) : imageLocation(pool, driveId);
 }
 
 /**
@@ -91,6 +104,7 @@ export async function openPools(options: {
  */
 async function makeOwnPools(config: Config, metadata: MetadataStore): Promise<void> {
   for (const { name, directory } of config.pools) {
+    if (directory === null) continue;
     const isOwn = directory.startsWith(join(config.dataDirectory, sep));
     if (isOwn && (await mayMarkPool(metadata, name))) mkdirSync(directory, { recursive: true, mode: 0o700 });
   }

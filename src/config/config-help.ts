@@ -1,4 +1,6 @@
+import type { MapKey } from './map-reader.ts';
 import { POOL_KEYS } from './pool-settings.ts';
+import { RBD_KEYS } from './rbd-settings.ts';
 import type { Setting } from './settings.ts';
 import { SETTING_ENTRIES } from './settings.ts';
 
@@ -22,16 +24,22 @@ export function configHelp(): string {
   const variables = SETTING_ENTRIES.map(([, { env, flag, help }]) =>
     flag === null ? `  ${env}\n      ${help}` : `  ${env} (${flag})`,
   );
-  const pools = Object.values(POOL_KEYS).map(
-    ({ fileKey, help, defaultText }) => `  ${fileKey}\n      ${help} Default: ${defaultText}.`,
-  );
   return [
     'Environment (a flag counts before a variable, a variable before the file):',
     ...variables,
     '',
     `File (--config, YAML) with the keys ${fileKeys().join(', ')} and a list \`pools\`, each with:`,
-    ...pools,
+    ...keyHelps(POOL_KEYS),
+    '',
+    'with these keys under its `rbd`:',
+    ...keyHelps(RBD_KEYS),
   ].join('\n');
+}
+
+function keyHelps(keys: Readonly<Record<string, MapKey>>): readonly string[] {
+  return Object.values(keys).map(
+    ({ fileKey, help, defaultText }) => `  ${fileKey}\n      ${help} Default: ${defaultText}.`,
+  );
 }
 
 function fileKeys(): readonly string[] {
@@ -50,7 +58,16 @@ export function settingsTable(): string {
 
 /** The keys of a pool as a table in Markdown, for the documents. */
 export function poolTable(): string {
-  const rows = Object.values(POOL_KEYS).map(({ fileKey, defaultText, help, mustBe }) => [
+  return keyTable(POOL_KEYS);
+}
+
+/** The keys of a pool's `rbd` as a table in Markdown, for the documents. */
+export function rbdTable(): string {
+  return keyTable(RBD_KEYS);
+}
+
+function keyTable(keys: Readonly<Record<string, MapKey>>): string {
+  const rows = Object.values(keys).map(({ fileKey, defaultText, help, mustBe }) => [
     `\`${fileKey}\``,
     defaultText,
     `${help} Must be ${mustBe}.`,

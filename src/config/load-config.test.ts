@@ -112,11 +112,40 @@ pools:
     expect(big?.reserveBytes(1000)).toBe(2 * 2 ** 30);
   });
 
+  test('one in Ceph has its place there, with defaults for what is not said', () => {
+    const file = `
+pools:
+  - { name: ceph, rbd: { pool: drives }, tier: ssd }
+  - { name: far, rbd: { pool: p, namespace: n, user: u, keyring: k, mon_host: "10.0.0.1,10.0.0.2" } }
+`;
+    const [ceph, far] = load({ file }).pools;
+    const unsaid = { namespace: null, keyring: null, monitors: null };
+    const defaults = { cephPool: 'drives', user: 'drivebay', confFile: '/etc/ceph/ceph.conf', ...unsaid };
+    expect(ceph).toMatchObject({ name: 'ceph', directory: null, tier: 'ssd', rbd: defaults });
+    expect(far?.rbd).toEqual({
+      cephPool: 'p',
+      namespace: 'n',
+      user: 'u',
+      keyring: '/etc/drivebay/k',
+      confFile: null,
+      monitors: '10.0.0.1,10.0.0.2',
+    });
+  });
+
   test.each([
     ['pools: none', 'pools must be a list'],
     ['pools: []', 'pools must be a list'],
     ['pools: [a]', 'each pool must be a map'],
-    ['pools: [{ name: a }]', 'a pool without directory'],
+    ['pools: [{ name: a }]', 'a pool without directory or rbd'],
+    ['pools: [{ name: a, directory: /a, rbd: { pool: p } }]', 'a pool with both directory and rbd'],
+    ['pools: [{ name: a, rbd: p }]', 'rbd must be a map, not "p"'],
+    ['pools: [{ name: a, rbd: {} }]', 'a pool in Ceph is required'],
+    ['pools: [{ name: a, rbd: { pool: p/q } }]', 'rbd: pool must be'],
+    ['pools: [{ name: a, rbd: { pool: p, monhost: x } }]', 'unknown key monhost; did you mean mon_host?'],
+    [
+      'pools: [{ name: a, rbd: { pool: p } }, { name: b, rbd: { pool: p } }]',
+      'rbd is p of /etc/ceph/ceph.conf twice',
+    ],
     ['pools: [{ directory: /a }]', 'a pool without name'],
     ['pools: [{ name: a b, directory: /a }]', 'name must be'],
     ['pools: [{ name: a, directory: /a, teir: ssd }]', 'unknown key teir; did you mean tier?'],

@@ -2,27 +2,27 @@ import { join } from 'node:path';
 import type { Tier } from '../core/drive.ts';
 import { GIB, parseSizeBytes } from '../core/sizes.ts';
 import type { FileNode } from './config-file.ts';
-import { closestTo } from './did-you-mean.ts';
+import { MapReader } from './map-reader.ts';
+import type { MapKey, ReportMistake } from './map-reader.ts';
+import { parseRbd } from './rbd-settings.ts';
+import type { RbdSetting } from './rbd-settings.ts';
 import type { SettingKind, ValueOrigin } from './setting-kind.ts';
 import { choiceKind, pathKind } from './setting-kind.ts';
 
-/** One pool of drives, as configured. */
-export interface PoolSetting {
+/** One pool of drives, as configured: in a directory or in Ceph. */
+export type PoolSetting = CommonPoolSetting &
+  (
+    | { readonly directory: string; readonly rbd: null }
+    | { readonly directory: null; readonly rbd: RbdSetting }
+  );
+
+interface CommonPoolSetting {
   readonly name: string;
-  readonly directory: string;
   /** Null takes drives of any tier. */
   readonly tier: Tier | null;
   readonly domain: string;
   /** Room that is kept free, of a pool of this many bytes. */
   readonly reserveBytes: (totalBytes: number) => number;
-}
-
-/** One key of an entry in the list `pools`. */
-export interface PoolKey {
-  readonly fileKey: string;
-  readonly mustBe: string;
-  readonly defaultText: string;
-  readonly help: string;
 }
 
 const poolNameKind: SettingKind<string> = {
@@ -37,7 +37,7 @@ const domainKind: SettingKind<string> = {
   parse: (text) => (/^[A-Za-z0-9._/-]{1,255}$/.test(text) ? text : null),
 };
 
-const reserveKind: SettingKind<PoolSetting['reserveBytes']> = {
+const reserveKind: SettingKind<CommonPoolSetting['reserveBytes']> = {
   placeholder: 'SIZE|PERCENT',
   mustBe: 'a size such as 2G, or a whole percentage from 0% to 90%',
   parse: (text) => {
@@ -61,8 +61,14 @@ export const POOL_KEYS = {
   directory: {
     fileKey: 'directory',
     mustBe: pathKind.mustBe,
-    defaultText: 'required',
+    defaultText: 'required, unless rbd is given',
     help: 'Where the drives are files. It must exist, and each pool has its own.',
+  },
+  rbd: {
+    fileKey: 'rbd',
+    mustBe: 'a map with keys of its own',
+    defaultText: 'none',
+    help: 'Where the drives are images in a Ceph cluster; in place of directory.',
   },
   tier: {
     fileKey: 'tier',
@@ -82,12 +88,13 @@ export const POOL_KEYS = {
     defaultText: '5%, at most 1G',
     help: 'Room that stays free, so that what is running can finish when the pool is full.',
   },
-} as const satisfies Readonly<Record<string, PoolKey>>;
+} as const satisfies Readonly<Record<string, MapKey>>;
 
 /** With no configuration there is one pool, in the data directory. */
 export function defaultPools(dataDirectory: string): readonly PoolSetting[] {
   const directory = join(dataDirectory, 'pools', 'default');
-  return [{ name: 'default', directory, tier: null, domain: 'default', reserveBytes: defaultReserveBytes }];
+  const reserveBytes = defaultReserveBytes;
+  return [{ name: 'default', directory, rbd: null, tier: null, domain: 'default', reserveBytes }];
 }
 
 /** Five percent and at most 1 GiB, so that neither a small nor a huge pool loses much. */
@@ -103,65 +110,63 @@ export function defaultReserveBytes(totalBytes: number): number {
 export function parsePools(
   node: FileNode,
   origin: ValueOrigin,
-  report: (line: number, sentence: string) => void,
+  report: ReportMistake,
 ): readonly PoolSetting[] {
   if (node.kind !== 'list' || node.items.length === 0) {
-    report(node.line, 'pools must be a list of pools, each with a name and a directory.');
+    report(node.line, 'pools must be a list of pools, each with a name and a directory or rbd.');
     return [];
   }
   const pools = node.items.flatMap((item) => parsePool(item, origin, report) ?? []);
-  reportTwice(pools, 'name', (name) => report(node.line, `pools: the name ${name} is given twice.`));
-  reportTwice(pools, 'directory', (directory) =>
-    report(node.line, `pools: the directory ${directory} is given twice; each pool needs its own.`),
+  const twice = (values: readonly string[], sentence: (value: string) => string): void =>
+    repeated(values).forEach((value) => report(node.line, `pools: ${sentence(value)}`));
+  twice(
+    pools.map(({ name }) => name),
+    (name) => `the name ${name} is given twice.`,
+  );
+  twice(
+    pools.flatMap(({ directory }) => directory ?? []),
+    (directory) => `the directory ${directory} is given twice; each pool needs its own.`,
+  );
+  twice(
+    pools.flatMap(({ rbd }) => (rbd === null ? [] : placeOf(rbd))),
+    (place) => `rbd is ${place} twice; each pool needs a pool or namespace in Ceph of its own.`,
   );
   return pools;
 }
 
-function parsePool(
-  node: FileNode,
-  origin: ValueOrigin,
-  report: (line: number, sentence: string) => void,
-): PoolSetting | null {
+function parsePool(node: FileNode, origin: ValueOrigin, report: ReportMistake): PoolSetting | null {
   if (node.kind !== 'map') {
-    report(node.line, 'pools: each pool must be a map with a name and a directory.');
+    report(node.line, 'pools: each pool must be a map with a name and a directory or rbd.');
     return null;
   }
-  const known = Object.keys(POOL_KEYS);
-  for (const [key, child] of node.entries) {
-    if (!known.includes(key)) {
-      report(child.line, `pools: unknown key ${key}${closestTo(key, known)} A pool has ${known.join(', ')}.`);
-    }
+  const reader = new MapReader(node, { what: 'pools', subject: 'A pool', keys: POOL_KEYS, origin, report });
+  const name = reader.value('name', poolNameKind);
+  const directory = reader.value('directory', pathKind);
+  const rbdNode = reader.map('rbd');
+  const rbd = rbdNode === null ? null : parseRbd(rbdNode, origin, report);
+  const tier = reader.value('tier', tierKind);
+  const domain = reader.value('domain', domainKind);
+  const reserveBytes = reader.value('reserve', reserveKind) ?? defaultReserveBytes;
+  if (!reader.has('name')) report(node.line, 'pools: a pool without name; it is required.');
+  if (reader.has('directory') === reader.has('rbd')) {
+    const count = reader.has('rbd') ? 'with both directory and rbd' : 'without directory or rbd';
+    report(node.line, `pools: a pool ${count}; it has one of them.`);
+    return null;
   }
-  function value<Value>(key: string, kind: SettingKind<Value>): Value | null {
-    const child = node.kind === 'map' ? node.entries.get(key) : undefined;
-    if (child === undefined) return null;
-    const parsed = child.kind === 'text' ? kind.parse(child.text, origin) : null;
-    if (parsed === null) report(child.line, `pools: ${key} must be ${kind.mustBe}${shown(child)}.`);
-    return parsed;
-  }
-  const name = value('name', poolNameKind);
-  const directory = value('directory', pathKind);
-  const tier = value('tier', tierKind);
-  const domain = value('domain', domainKind);
-  const reserveBytes = value('reserve', reserveKind) ?? defaultReserveBytes;
-  for (const key of ['name', 'directory']) {
-    if (!node.entries.has(key)) report(node.line, `pools: a pool without ${key}; it is required.`);
-  }
-  if (name === null || directory === null) return null;
-  return { name, directory, tier, domain: domain ?? name, reserveBytes };
+  if (name === null) return null;
+  const pool = { name, tier, domain: domain ?? name, reserveBytes };
+  if (directory !== null) return { ...pool, directory, rbd: null };
+  return rbd === null ? null : { ...pool, directory: null, rbd };
 }
 
-function shown(node: FileNode): string {
-  return node.kind === 'text' ? `, not ${JSON.stringify(node.text)}` : `, not a ${node.kind}`;
+/** What is written more than once. */
+function repeated(values: readonly string[]): readonly string[] {
+  return [...new Set(values.filter((value, index) => values.indexOf(value) !== index))];
 }
 
-function reportTwice<Key extends 'name' | 'directory'>(
-  pools: readonly PoolSetting[],
-  key: Key,
-  report: (value: string) => void,
-): void {
-  const values = pools.map((pool) => pool[key]);
-  new Set(values.filter((value, index) => values.indexOf(value) !== index)).forEach(report);
+function placeOf({ cephPool, namespace, confFile, monitors }: RbdSetting): string {
+  const pool = namespace === null ? cephPool : `${cephPool}/${namespace}`;
+  return `${pool} of ${monitors ?? confFile ?? ''}`;
 }
 
 function percentOf(percent: number): (totalBytes: number) => number {

@@ -1,7 +1,7 @@
-import { createFilePool } from '../blockdev/file/file-pool.ts';
-import { checkPoolMark } from '../blockdev/file/pool-mark.ts';
 import { encryptAhead } from '../blockdev/layers/in-place-write.ts';
 import { createVolume, fillHoles, openVolume, resizeVolume } from '../blockdev/luks-volume.ts';
+import { openPool } from '../blockdev/open-pool.ts';
+import type { OpenPool } from '../blockdev/open-pool.ts';
 import type { Volume } from '../blockdev/volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import { MIB } from '../core/sizes.ts';
@@ -45,6 +45,7 @@ interface Thread {
   /** The address in the process of the first byte of the memory. */
   readonly baseAddress: number;
   readonly pool: StoragePool;
+  readonly checkMark: OpenPool['checkMark'];
   readonly engine: XtsEngine;
   readonly hashing: PairHashing;
   readonly volumes: OpenVolumes<Volume>;
@@ -57,13 +58,13 @@ export async function createDataOperations(
   { loop, wish }: { loop: SocketLoop; wish: (wish: FlushWish) => void },
 ): Promise<(request: OperationRequest) => Promise<unknown>> {
   const baseAddress = addressOf(setup.memory.buffer);
-  const pool = createFilePool({ directory: setup.pool.directory });
+  const { pool, checkMark } = openPool(setup.pool);
   const { memory, scratch } = setup;
   const engine = createXtsEngine({ memory, scratch });
   const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
   const hashing = loadPairHashing();
   const volumes = new OpenVolumes<Volume>();
-  const thread: Thread = { setup, loop, baseAddress, pool, engine, hashing, volumes, connections };
+  const thread: Thread = { setup, loop, baseAddress, pool, checkMark, engine, hashing, volumes, connections };
   return async (request) => await perform(thread, request);
 }
 
@@ -180,8 +181,7 @@ function addressIn(thread: Thread, segment: Segment): number {
 
 async function checkPool(thread: Thread, mayMark: boolean): Promise<unknown> {
   const { pool, setup } = thread;
-  const mark = checkPoolMark({
-    directory: setup.pool.directory,
+  const mark = thread.checkMark({
     poolName: setup.pool.name,
     installationId: setup.installationId,
     mayCreate: mayMark,

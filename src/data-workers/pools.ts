@@ -1,6 +1,7 @@
 import type { PoolView } from '../core/placement.ts';
 import type { DataThreadGroup } from './data-thread-group.ts';
-import type { PoolSpec, PoolStatus } from './volume.ts';
+import type { PoolSpec } from '../blockdev/pool-spec.ts';
+import type { PoolStatus } from './volume.ts';
 import type { Tier } from '../core/drive.ts';
 
 /** A pool as the configuration describes it. */

@@ -2,7 +2,8 @@ import type { Range } from '../blockdev/block-device.ts';
 import type { PoolRoom } from '../blockdev/storage-pool.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { Segment } from './arena.ts';
-import type { PoolSpec, VolumeSpec } from './volume.ts';
+import type { PoolSpec } from '../blockdev/pool-spec.ts';
+import type { VolumeSpec } from './volume.ts';
 
 /** What a data thread is started with. */
 export interface DataThreadSetup {

@@ -2,7 +2,8 @@ import type { PoolView } from '../core/placement.ts';
 import { DriveError } from '../core/errors.ts';
 import type { DataThreadGroup } from './data-thread-group.ts';
 import type { PoolConfig, Pools, WriteAdmission } from './pools.ts';
-import type { PoolSpec, PoolStatus } from './volume.ts';
+import type { PoolSpec } from '../blockdev/pool-spec.ts';
+import type { PoolStatus } from './volume.ts';
 
 /** A pool that has not answered for this long is inactive until it does. */
 const STALLED_MS = 10_000;

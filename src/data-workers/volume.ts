@@ -1,12 +1,5 @@
 import type { PoolRoom } from '../blockdev/storage-pool.ts';
 
-/** A pool as a worker thread needs to know it. */
-export interface PoolSpec {
-  readonly kind: 'file';
-  readonly name: string;
-  readonly directory: string;
-}
-
 /** What opens a drive's volume. Goes between threads; holds the volume key, so it is never logged. */
 export interface VolumeSpec {
   readonly driveId: string;

@@ -1,7 +1,8 @@
 import type { Range } from '../blockdev/block-device.ts';
 import type { Conversion } from '../core/imaging.ts';
 import type { Segment } from '../data-workers/arena.ts';
-import type { PoolSpec, VolumeSpec } from '../data-workers/volume.ts';
+import type { PoolSpec } from '../blockdev/pool-spec.ts';
+import type { VolumeSpec } from '../data-workers/volume.ts';
 import type { CopyTask } from './plain-copy.ts';
 import type { ThreadFailure } from './thread-failure.ts';
 

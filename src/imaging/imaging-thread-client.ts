@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { workerUrl } from '../runtime/worker-url.ts';
 import type { Arena } from '../data-workers/arena.ts';
-import type { PoolSpec } from '../data-workers/volume.ts';
+import type { PoolSpec } from '../blockdev/pool-spec.ts';
 import { THREAD_BUFFER_BYTES } from './imaging-operations.ts';
 import type {
   FromImagingThread,

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { createFilePool } from '../blockdev/file/file-pool.ts';
 import { openVolume } from '../blockdev/luks-volume.ts';
+import { openPool } from '../blockdev/open-pool.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
@@ -55,9 +55,7 @@ function send(message: FromImagingThread): void {
 
 function createOpener({ pools: specs, memory, scratch }: ImagingThreadSetup): VolumeOpener {
   const engine = createXtsEngine({ memory, scratch });
-  const pools = new Map<string, StoragePool>(
-    specs.map((spec) => [spec.name, createFilePool({ directory: spec.directory })]),
-  );
+  const pools = new Map<string, StoragePool>(specs.map((spec) => [spec.name, openPool(spec).pool]));
   function poolOf(poolName: string): StoragePool {
     const pool = pools.get(poolName);
     if (pool === undefined) throw new Error(`Pool ${poolName} is not configured.`);

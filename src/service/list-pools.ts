@@ -1,3 +1,4 @@
+import type { PoolSpec } from '../blockdev/pool-spec.ts';
 import type { Info } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -7,13 +8,13 @@ export async function listPools(context: ServiceContext): Promise<readonly Info[
   const usage = await metadata.drives.usageByPool();
   const views = new Map(pools.views().map((view) => [view.name, view]));
   return pools.configs.map((config) => {
-    const { name, kind, directory } = config.spec;
+    const { name, kind } = config.spec;
     const status = pools.statusOf(name);
     const used = usage.get(name) ?? { drives: 0, sizeBytes: 0 };
     return {
       pool: name,
       kind,
-      directory,
+      ...placeOf(config.spec),
       domain: config.domain,
       ...(config.tier === null ? {} : { tier: config.tier }),
       status: status.isActive ? 'active' : 'inactive',
@@ -29,4 +30,10 @@ export async function listPools(context: ServiceContext): Promise<readonly Info[
       'drives:bytes': String(used.sizeBytes),
     };
   });
+}
+
+function placeOf(spec: PoolSpec): Info {
+  if (spec.kind === 'file') return { directory: spec.directory };
+  const { cephPool, namespace } = spec;
+  return { 'ceph:pool': cephPool, ...(namespace === null ? {} : { 'ceph:namespace': namespace }) };
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { GENERATED_SECTIONS, withSections } from '../../scripts/generated-sections.ts';
 import { POOL_KEYS } from '../../src/config/pool-settings.ts';
+import { RBD_KEYS } from '../../src/config/rbd-settings.ts';
 import { SETTING_ENTRIES } from '../../src/config/settings.ts';
 import { ERROR_TABLE } from '../../src/http/error-table.ts';
 import * as numbers from '../../src/nbd/protocol-numbers.ts';
@@ -54,7 +55,9 @@ test('every setting and every error is in one of these tables', () => {
   const generated = Object.values(GENERATED_SECTIONS).flatMap(Object.values).join('\n');
   const settings = SETTING_ENTRIES.flatMap(([, { fileKey, env, flag }]) => [fileKey, env, flag]);
   const errors = Object.values(ERROR_TABLE).map(({ type }) => type);
-  const names = [...settings, ...errors, ...Object.keys(POOL_KEYS)].filter((name) => name !== null);
+  const names = [...settings, ...errors, ...Object.keys(POOL_KEYS), ...Object.keys(RBD_KEYS)].filter(
+    (name) => name !== null,
+  );
   expect(names.filter((name) => !generated.includes(`\`${name}\``))).toEqual([]);
 });
 

@@ -3,6 +3,8 @@ import type { ImportEdge } from './source-tree.ts';
 /** What the engine of storage is, as opposed to its interfaces. */
 const IMPLEMENTATIONS: readonly string[] = [
   'src/blockdev/file/',
+  'src/blockdev/rbd/',
+  'src/blockdev/open-pool.ts',
   'src/blockdev/memory/',
   'src/blockdev/luks-volume.ts',
   'src/crypto/',
@@ -24,6 +26,7 @@ const THREAD_ROOTS: ReadonlySet<string> = new Set([
 const METADATA = 'src/metadata/metadata-store.ts';
 const BLOCKDEV = [
   'src/blockdev/block-device.ts',
+  'src/blockdev/pool-spec.ts',
   'src/blockdev/storage-pool.ts',
   'src/blockdev/volume.ts',
   'src/blockdev/layers/',
@@ -41,7 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/config/': ['src/core/'],
   'src/runtime/': ['src/core/'],
   'src/crypto/': ['src/core/', 'src/runtime/'],
-  'src/blockdev/': ['src/core/', 'src/crypto/'],
+  'src/blockdev/': ['src/core/', 'src/crypto/', 'src/runtime/'],
   'src/metadata/': ['src/core/', 'src/runtime/'],
   'src/data-workers/': ['src/core/', 'src/runtime/', ...BLOCKDEV],
   'src/imaging/': ['src/core/', 'src/runtime/', METADATA, ...BLOCKDEV, 'src/data-workers/'],

@@ -2,7 +2,9 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { checkPoolMark, POOL_MARK_NAME } from './pool-mark.ts';
+import { POOL_MARK_NAME } from '../pool-mark.ts';
+import type { PoolMarkRequest } from '../pool-mark.ts';
+import { checkDirectoryMark } from './directory-mark.ts';
 
 let directory = '';
 beforeEach(() => {
@@ -14,8 +16,11 @@ afterEach(() => {
 });
 
 const ours = { poolName: 'main', installationId: 'installation-1', mayCreate: false };
-const check = (change: Partial<Parameters<typeof checkPoolMark>[0]> = {}) =>
-  checkPoolMark({ directory, ...ours, ...change });
+const check = ({
+  directory: other = directory,
+  ...change
+}: Partial<PoolMarkRequest> & { directory?: string } = {}) =>
+  checkDirectoryMark(other, { ...ours, ...change });
 const mark = (): string => join(directory, POOL_MARK_NAME);
 
 test('a directory is marked when the pool is new, and is ours from then on', () => {

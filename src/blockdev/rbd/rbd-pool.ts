@@ -1,0 +1,101 @@
+import { loadSocketCalls } from '../../runtime/socket-calls.ts';
+import type { BlockDevice } from '../block-device.ts';
+import { readOnly } from '../layers/read-only.ts';
+import type { RbdPoolSpec } from '../pool-spec.ts';
+import type { PoolRoom, StoragePool } from '../storage-pool.ts';
+import { isSystemError } from '../system-error.ts';
+import { driveOfImage, imageName } from './image-name.ts';
+import { loadImageCalls } from './image-io.ts';
+import { loadLibrbd } from './librbd.ts';
+import type { RbdConnection } from './rbd-connection.ts';
+import { rbdDevice } from './rbd-device.ts';
+import type { RbdCalls } from './rbd-device.ts';
+import { roomOf } from './rbd-room.ts';
+
+/**
+ * A pool of RBD images, one a drive, over a connection of the process. Calls that concern an image as a whole are
+ * synchronous; while the cluster is away they wait for it.
+ */
+export function createRbdPool(spec: RbdPoolSpec, connection: RbdConnection): StoragePool {
+  return new RbdPool(spec, connection);
+}
+
+class RbdPool implements StoragePool {
+  readonly #spec: RbdPoolSpec;
+  readonly #connection: RbdConnection;
+  #loadedCalls: RbdCalls | null = null;
+
+  constructor(spec: RbdPoolSpec, connection: RbdConnection) {
+    this.#spec = spec;
+    this.#connection = connection;
+  }
+
+  create(driveId: string, sizeBytes: number): void {
+    const { librbd } = this.#calls;
+    const { pool } = this.#connection;
+    const name = imageName(driveId);
+    try {
+      librbd.create(pool, name, sizeBytes);
+    } catch (error) {
+      if (!isSystemError(error, 'EEXIST')) throw error;
+      this.remove(driveId);
+      librbd.create(pool, name, sizeBytes);
+    }
+  }
+
+  open(driveId: string, access: 'read-only' | 'read-write'): BlockDevice {
+    const calls = this.#calls;
+    const image = calls.librbd.open(this.#connection.pool, imageName(driveId), access);
+    try {
+      const device = rbdDevice(image, calls);
+      return access === 'read-only' ? readOnly(device) : device;
+    } catch (error) {
+      calls.librbd.close(image);
+      throw error;
+    }
+  }
+
+  /** An image that a node which has died has open still is put into Ceph's trash; `sweep` removes it later. */
+  remove(driveId: string): void {
+    const { librbd } = this.#calls;
+    const { pool } = this.#connection;
+    const name = imageName(driveId);
+    try {
+      librbd.remove(pool, name);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return;
+      if (!isSystemError(error, 'EBUSY')) throw error;
+      librbd.moveToTrash(pool, name);
+    }
+  }
+
+  clone(): boolean {
+    return false;
+  }
+
+  list(): readonly string[] {
+    const names = this.#calls.librbd.list(this.#connection.pool);
+    return names.map(driveOfImage).filter((driveId) => driveId !== null);
+  }
+
+  room(): PoolRoom {
+    const { rados, cluster } = this.#connection;
+    this.#sweep();
+    const json = rados.command(cluster, { prefix: 'df', detail: 'detail', format: 'json' });
+    return roomOf(json, this.#spec.cephPool);
+  }
+
+  /** Removes what `remove` had to leave, as far as nobody has it open any more. */
+  #sweep(): void {
+    const { librbd } = this.#calls;
+    const { pool } = this.#connection;
+    for (const { id, name } of librbd.listTrash(pool)) {
+      if (driveOfImage(name) !== null) librbd.removeFromTrash(pool, id);
+    }
+  }
+
+  get #calls(): RbdCalls {
+    this.#loadedCalls ??= { librbd: loadLibrbd(), io: loadImageCalls(), signals: loadSocketCalls() };
+    return this.#loadedCalls;
+  }
+}

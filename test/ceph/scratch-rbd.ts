@@ -1,0 +1,28 @@
+import { inject } from 'vitest';
+import { openPool } from '../../src/blockdev/open-pool.ts';
+import type { OpenPool } from '../../src/blockdev/open-pool.ts';
+import type { RbdPoolSpec } from '../../src/blockdev/pool-spec.ts';
+import { RBD_CONNECTION_BYTES } from '../../src/blockdev/rbd/rbd-connection.ts';
+import { cephCluster } from '../helpers/ceph-cluster.ts';
+import type { CephCluster } from '../helpers/ceph-cluster.ts';
+
+/** The cluster of the project. */
+export function testCluster(): CephCluster {
+  return cephCluster(inject('cephDirectory'));
+}
+
+/** A pool in Ceph, with a user that may do there what docs/operating/ceph.md says, and no more. */
+export async function createRbdPlace(cephPool: string): Promise<Omit<RbdPoolSpec, 'connection'>> {
+  const cluster = testCluster();
+  await cluster.createPool(cephPool);
+  const capabilities = ['mon', 'profile rbd', 'osd', `profile rbd pool=${cephPool}`];
+  const keyring = await cluster.createUser(cephPool, capabilities);
+  const { confPath: confFile } = cluster;
+  const place = { cephPool, namespace: null, user: cephPool, keyring, confFile, monitors: null };
+  return { kind: 'rbd', name: cephPool, ...place };
+}
+
+/** Opens the place as a pool, over a connection of its own. */
+export function openRbdPlace(place: Omit<RbdPoolSpec, 'connection'>): OpenPool {
+  return openPool({ ...place, connection: new SharedArrayBuffer(RBD_CONNECTION_BYTES) });
+}
