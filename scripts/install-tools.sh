@@ -2,7 +2,7 @@
 # Makes sure that the tools are there that tests, demo or bench compare Drivebay with: installs missing Debian packages
 # when it may, and otherwise prints the command that does.
 #
-# usage: install-tools.sh test|guest|demo|bench
+# usage: install-tools.sh test|guest|demo|bench|cluster
 set -euo pipefail
 
 # A command, or a file, and the Debian package that brings it.
@@ -10,18 +10,20 @@ demo_tools='qemu-img:qemu-utils mkfs.ext4:e2fsprogs e2fsck:e2fsprogs'
 test_tools="$demo_tools cryptsetup:cryptsetup-bin mkfs.xfs:xfsprogs curl:curl gzip:gzip zstd:zstd pigz:pigz openssl:openssl losetup:mount nbdinfo:libnbd-bin fio:fio initdb:postgresql"
 # A Ceph cluster, and what opens its images.
 ceph_tools='ceph-mon:ceph-mon ceph-mgr:ceph-mgr ceph-osd:ceph-osd rbd:ceph-common setpriv:util-linux /usr/lib/*/qemu/block-rbd.so:qemu-block-extra'
-test_tools="$test_tools $ceph_tools"
+test_tools="$test_tools $ceph_tools nginx:nginx-light"
 # What boots a guest from a drive; its kernel is taken out of Debian's package by the test, and not installed.
 guest_tools='qemu-system-x86_64:qemu-system-x86 cpio:cpio'
-bench_tools="$test_tools nginx:nginx-light nbdkit:nbdkit"
+bench_tools="$test_tools nbdkit:nbdkit"
+cluster_tools="$ceph_tools initdb:postgresql nginx:nginx-light"
 
 case "${1:-}" in
   demo) tools=$demo_tools ;;
   test) tools=$test_tools ;;
   guest) tools=$guest_tools ;;
   bench) tools=$bench_tools ;;
+  cluster) tools=$cluster_tools ;;
   *)
-    echo "usage: $0 test|guest|demo|bench" >&2
+    echo "usage: $0 test|guest|demo|bench|cluster" >&2
     exit 2
     ;;
 esac

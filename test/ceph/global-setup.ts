@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { startCephCluster } from '../helpers/start-ceph.ts';
+import { startCephCluster } from '../../scripts/cluster/start-ceph.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -3,8 +3,8 @@ import { openPool } from '../../src/blockdev/open-pool.ts';
 import type { OpenPool } from '../../src/blockdev/open-pool.ts';
 import type { RbdPoolSpec } from '../../src/blockdev/pool-spec.ts';
 import { RBD_CONNECTION_BYTES } from '../../src/blockdev/rbd/rbd-connection.ts';
-import { cephCluster } from '../helpers/ceph-cluster.ts';
-import type { CephCluster } from '../helpers/ceph-cluster.ts';
+import { cephCluster } from '../../scripts/cluster/ceph-cluster.ts';
+import type { CephCluster } from '../../scripts/cluster/ceph-cluster.ts';
 
 /** The cluster of the project. */
 export function testCluster(): CephCluster {
