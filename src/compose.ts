@@ -15,8 +15,9 @@ import type { HttpAddress } from './http/http-server.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/limits.ts';
 import { openKeyVault } from './compose-keys.ts';
 import { lockDataDirectory } from './compose-data-directory.ts';
-import { loadNodeId, openMetadata } from './compose-metadata.ts';
+import { openMetadata } from './compose-metadata.ts';
 import { registerMetrics } from './compose-metrics.ts';
+import { joinNodes, ownDrain, reachableAddress } from './compose-node.ts';
 import { createAttachUris, createConnectionRegistry, listenNbd } from './compose-nbd.ts';
 import type { AttachUris } from './compose-nbd.ts';
 import type { ConnectionRegistry } from './service/connection-registry.ts';
@@ -35,6 +36,7 @@ import { createService } from './service/create-service.ts';
 import { finishRemovals } from './service/drive-removal.ts';
 import { createKeyedMutex } from './service/keyed-mutex.ts';
 import type { KeyVault } from './service/key-vault.ts';
+import type { NodePresence } from './service/node-presence.ts';
 import { createPoolLoads } from './service/pool-loads.ts';
 import { createLoginThrottle } from './service/login-throttle.ts';
 import type { ServiceContext } from './service/service-context.ts';
@@ -77,6 +79,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const metadata = await openMetadata(config, { log, onBack: () => onMetadataBack() });
   lifecycle.own('metadata', () => metadata.close());
   const installationId = await loadInstallationId(metadata, randomUUID);
+  const node = await joinNodes({ ...options, metadata, installationId });
   const keyVault = await openKeyVault(config.masterKey, metadata);
   const activity = new DriveActivity();
   const connections = createConnectionRegistry(metadata, log, (driveId, done) => counters.add(driveId, done));
@@ -95,12 +98,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.own('pools', () => pools.stop());
   const imaging: { runner: ImagingRunner | null } = { runner: null };
   const attachUris = createAttachUris(config);
-  const parts = { metadata, keyVault, counters, activity, pools, memory, imaging, connections, attachUris };
+  const parts = {
+    metadata,
+    node,
+    keyVault,
+    counters,
+    activity,
+    pools,
+    memory,
+    imaging,
+    connections,
+    attachUris,
+  };
   const context = createContext(options, parts);
   onPoolActive = (poolName) => finishInBackground(context, poolName);
   for (const { spec } of pools.configs) onPoolActive(spec.name);
-  const nodeId = config.metadata === null ? installationId : loadNodeId(config.dataDirectory, randomUUID);
-  imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId });
+  imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: node.nodeId });
   // What could not be recorded while the database was away is half done now.
   onMetadataBack = () => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
   lifecycle.own('imaging', () => imaging.runner?.stop());
@@ -108,13 +121,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();
-  const throttle = createLoginThrottle({ now: systemClock.nowMs, sleep: systemClock.sleep });
-  const service = createService(context, throttle);
-  const nbd = await listenNbd({ config, log, lifecycle, service, throttle, connections, attachUris });
-  const metrics = new Registry();
-  registerMetrics(metrics, { metadata, pools, connections });
-  const address = await listen(options, { service, metrics });
+  const { address, nbd } = await startListeners(options, { context, connections, attachUris });
+  await node.announce(reachableAddress(address));
+  ownDrain(lifecycle, { presence: node, imaging: imaging.runner, drainSeconds: config.drainSeconds });
   return { address, nbd, firstUser };
+}
+
+async function startListeners(
+  options: ServerOptions,
+  parts: { context: ServiceContext; connections: ConnectionRegistry; attachUris: AttachUris },
+): Promise<Pick<RunningServer, 'address' | 'nbd'>> {
+  const throttle = createLoginThrottle({ now: systemClock.nowMs, sleep: systemClock.sleep });
+  const service = createService(parts.context, throttle);
+  const nbd = await listenNbd({ ...options, ...parts, service, throttle });
+  const metrics = new Registry();
+  registerMetrics(metrics, { ...parts.context, connections: parts.connections });
+  return { nbd, address: await listen(options, { service, metrics }) };
 }
 
 function ownCounters(lifecycle: Lifecycle, counters: CounterBuffer, log: Logger): void {
@@ -166,6 +188,7 @@ function createContext(
   { log }: ServerOptions,
   parts: {
     metadata: MetadataStore;
+    node: NodePresence;
     keyVault: KeyVault;
     counters: CounterBuffer;
     activity: DriveActivity;
@@ -176,11 +199,13 @@ function createContext(
     attachUris: AttachUris;
   },
 ): ServiceContext {
-  const { metadata, keyVault, counters, activity, pools, memory, imaging, connections, attachUris } = parts;
+  const { metadata, node, keyVault, counters, activity, pools, memory, imaging, connections, attachUris } =
+    parts;
   const now = systemClock.nowMs;
   const reportFailure = (error: unknown, doing: string): void => log.error({ err: error }, doing);
   return {
     metadata,
+    node,
     keyVault,
     counters,
     activity,

@@ -62,6 +62,12 @@ test('pool list shows room and domain', async () => {
   expect(result.text).toMatch(/POOL +STATUS .*DOMAIN\ndefault .* 1024.00 .*here\n/);
 });
 
+test('nodes shows who is up and where', async () => {
+  const result = await runCli(server, ['nodes']);
+  expect(result.text).toMatch(/NODE +HOST +ADDRESS +STATE .*\nn1 +vm1 +vm1:8600 +gone /);
+  expect((await runCli(server, ['nodes', '--json'])).json()).toMatchObject([{ node: 'n1' }]);
+});
+
 test('key export fills holes unless told to keep them', async () => {
   const driveId = server.addDrive(Buffer.alloc(1), { name: 'web' });
   const result = await runCli(server, ['key', 'export', 'web']);

@@ -150,6 +150,7 @@ test('every command has help with an example, and help is no error', async () =>
     'user set',
     'user rotate-key',
     'pool list',
+    'nodes',
     'key export',
     'key rotate',
   ];

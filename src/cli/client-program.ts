@@ -11,6 +11,7 @@ import { addImageCommand } from './commands/image-command.ts';
 import { addInfoCommand } from './commands/info-command.ts';
 import { addKeyCommands } from './commands/key-commands.ts';
 import { addListCommand } from './commands/list-command.ts';
+import { addNodesCommand } from './commands/nodes-command.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addSetCommand } from './commands/set-command.ts';
 import { addTopCommand } from './commands/top-command.ts';
@@ -62,6 +63,7 @@ export function createClientProgram(io: CliIo): Command {
   addTopCommand(program, io);
   addUserCommands(program, io);
   addPoolCommands(program, io);
+  addNodesCommand(program, io);
   addKeyCommands(program, io);
   addCompletionCommand(program, io);
   program

@@ -42,7 +42,7 @@ function terminalSize({ isTTY, rows, columns }: WriteStream): TerminalSize | nul
 }
 
 /** From package.json, which lies two directories up from the source and from what is compiled of it alike. */
-function packageVersion(): string {
+export function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

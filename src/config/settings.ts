@@ -266,6 +266,15 @@ export const SETTINGS = {
     defaultValue: (context) => Math.min(256, Math.max(1, context.processors)),
     help: 'Threads that all imagings together copy, pack and encrypt with.',
   }),
+  drainSeconds: always({
+    fileKey: 'drain_seconds',
+    env: 'DRIVEBAY_DRAIN_SECONDS',
+    flag: '--drain-seconds',
+    kind: integerKind({ min: 0, max: 3600 }),
+    defaultText: '0',
+    defaultValue: () => 0,
+    help: 'How long the server goes on when it is told to stop, with /readyz at 503, so that load balancers see it.',
+  }),
   maxConnections: always({
     fileKey: 'max_connections',
     env: 'DRIVEBAY_MAX_CONNECTIONS',

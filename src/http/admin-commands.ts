@@ -87,6 +87,16 @@ export const ADMIN_COMMANDS: readonly Command[] = [
   },
   {
     ...QUERY,
+    path: '/admin/nodes',
+    summary: 'The nodes of the installation, and whether they are up.',
+    output: 'infos',
+    run: async ({ service, actor }) => ({
+      kind: 'infos',
+      pages: onePage(await service.administration.nodeInfos(actor)),
+    }),
+  },
+  {
+    ...QUERY,
     path: '/admin/drives/info',
     summary: "Drive info of every user's drives.",
     parameters: PAGE_PARAMETERS,

@@ -18,7 +18,7 @@ export interface ImagingRunner {
   start(): Promise<void>;
   /** Says that a job was added. */
   wake(): void;
-  /** Stops every job where it can continue and puts it back into the queue. */
+  /** Stops every job where it can continue and puts it back into the queue. Can be repeated. */
   stop(): Promise<void>;
 }
 

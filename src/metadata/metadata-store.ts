@@ -1,6 +1,7 @@
 import type { Claim, ClaimName } from '../core/claim.ts';
 import type { Drive, DriveCounters, DriveState } from '../core/drive.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
+import type { Node, NodeState } from '../core/node.ts';
 import type { Usage, User } from '../core/user.ts';
 
 /**
@@ -19,6 +20,7 @@ export interface MetadataStore {
   readonly drives: DriveReader;
   readonly imaging: ImagingReader;
   readonly claims: ClaimReader;
+  readonly nodes: NodeReader;
   transaction<Result>(work: (tx: MetadataTransaction) => Promise<Result>): Promise<Result>;
   /**
    * Adds to counters of many drives in one transaction; unknown drives are passed over. One call at a time: who is
@@ -36,6 +38,7 @@ export interface MetadataTransaction {
   readonly drives: DriveReader & DriveWriter;
   readonly imaging: ImagingReader & ImagingWriter;
   readonly claims: ClaimReader & ClaimWriter;
+  readonly nodes: NodeReader & NodeWriter;
   readonly settings: SettingStore;
 }
 
@@ -194,6 +197,21 @@ export interface ClaimWriter {
   put(claim: Claim): Promise<void>;
   /** Ends this very claim; false when it has ended already. */
   remove(claim: ClaimName): Promise<boolean>;
+}
+
+/** The nodes that use the database. Times are by its own clock, whatever those of the nodes say. */
+export interface NodeReader {
+  /** Every node, in the order of their hosts. */
+  list(): Promise<readonly Node[]>;
+}
+
+export interface NodeWriter {
+  /** Takes note of a node that starts, in place of its earlier life. */
+  register(node: Pick<Node, 'nodeId' | 'host' | 'address' | 'version'>): Promise<void>;
+  /** A sign of life with the node's state; the time of the database, or null when there is no such node. */
+  beat(nodeId: string, state: NodeState): Promise<number | null>;
+  /** Forgets nodes that have not been heard of for this long. */
+  removeUnheard(sinceMs: number): Promise<void>;
 }
 
 /** Facts about the installation itself: its UUID, the id of its master key. */

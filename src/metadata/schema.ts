@@ -2,6 +2,7 @@ import type { Generated } from 'kysely';
 import type { ClaimAccess } from '../core/claim.ts';
 import type { ClaimType, DriveCipher, DriveState, Tier } from '../core/drive.ts';
 import type { Conversion, ImagingState } from '../core/imaging.ts';
+import type { NodeState } from '../core/node.ts';
 
 /** The tables, as every database has them. Truth values are 0 and 1, times are milliseconds since 1970. */
 export interface Schema {
@@ -15,6 +16,7 @@ export interface Schema {
   idempotency_keys: IdempotencyKeyTable;
   imaging_jobs: ImagingJobTable;
   claims: ClaimTable;
+  nodes: NodeTable;
   settings: SettingTable;
 }
 
@@ -125,6 +127,17 @@ interface ClaimTable {
   claimed_at_ms: number;
   lease_ms: number | null;
   expires_at_ms: number | null;
+}
+
+/** `state` is what the node itself has said; times are the database's own. */
+interface NodeTable {
+  node_id: string;
+  host: string;
+  address: string;
+  version: string;
+  state: NodeState;
+  started_at_ms: number;
+  heartbeat_at_ms: number;
 }
 
 interface SettingTable {

@@ -9,6 +9,7 @@ import { imageDrive } from './image-drive.ts';
 import { listActivity } from './list-activity.ts';
 import { listClaims } from './list-claims.ts';
 import { listDriveIds, listDriveInfos, pagesOf } from './list-drives.ts';
+import { listNodes } from './list-nodes.ts';
 import { listPools } from './list-pools.ts';
 import type { LoginThrottle } from './login-throttle.ts';
 import { exportKey, rotateMasterKey } from './manage-keys.ts';
@@ -50,7 +51,7 @@ export function createService(context: ServiceContext, throttle: LoginThrottle):
     },
     administration: administrationService(context),
     masterKeys: masterKeyService(context),
-    health: { checkReady: () => context.metadata.ping() },
+    health: { checkReady: () => checkReady(context) },
   };
 }
 
@@ -106,6 +107,10 @@ function administrationService(context: ServiceContext): AdministrationService {
       requireAdmin(actor);
       return await listPools(context);
     },
+    async nodeInfos(actor) {
+      requireAdmin(actor);
+      return await listNodes(context);
+    },
     async setDriveLimits(actor, driveId, change) {
       requireAdmin(actor);
       return await setDriveLimits(context, driveId, change);
@@ -141,6 +146,11 @@ function masterKeyService(context: ServiceContext): MasterKeyService {
       return await rotateMasterKey(context);
     },
   };
+}
+
+async function checkReady({ node, metadata }: ServiceContext): Promise<void> {
+  if (node.state !== 'up') throw new DriveError('system', 'This node is being stopped: ask another one.');
+  await metadata.ping();
 }
 
 /** For anybody but an admin user, a command of the administration does not exist. */

@@ -8,12 +8,15 @@ import type { CounterBuffer } from './counter-buffer.ts';
 import type { DriveActivity } from './drive-activity.ts';
 import type { KeyedMutex } from './keyed-mutex.ts';
 import type { KeyVault } from './key-vault.ts';
+import type { NodePresence } from './node-presence.ts';
 import type { PoolLoads } from './pool-loads.ts';
 import type { VolumeKeys } from './volume-keys.ts';
 
 /** Everything the use cases work with. */
 export interface ServiceContext {
   readonly metadata: MetadataStore;
+  /** This process among those that use the same database. */
+  readonly node: Pick<NodePresence, 'nodeId' | 'state'>;
   readonly pools: Pools;
   /** What placement decides by. */
   readonly poolLoads: PoolLoads;

@@ -231,6 +231,7 @@ export interface AdministrationService {
   userInfo(actor: User, userId: string): Promise<Info>;
   userInfos(actor: User): AsyncIterable<readonly Info[]>;
   poolInfos(actor: User): Promise<readonly Info[]>;
+  nodeInfos(actor: User): Promise<readonly Info[]>;
   /** Changes what is given of the limits of a drive's I/O; null removes one. Answers with its info. */
   setDriveLimits(actor: User, driveId: string, change: DriveLimitsChange): Promise<Info>;
   /** Any drive of any user. */
@@ -260,6 +261,6 @@ export interface MasterKeyService {
 }
 
 export interface HealthService {
-  /** Throws DriveError `system` while Drivebay cannot serve. */
+  /** Throws DriveError `system` while Drivebay cannot serve, or is about to stop. */
   checkReady(): Promise<void>;
 }

@@ -201,6 +201,7 @@ describe('an administrator', () => {
       ['POST', `users/${owner.user}/key/rotate`],
       ['POST', `users/${ADMIN_USER}/key/rotate`],
       ['GET', 'pools/info'],
+      ['GET', 'nodes'],
       ['GET', 'drives/info'],
       ['GET', `drives/${drive}/info`],
       ['POST', `drives/${drive}/key/export`],

@@ -181,6 +181,7 @@ export class FakeDriveServer {
     if (path === 'users/info') return json(this.users);
     if (path === 'pools/info')
       return json([{ pool: 'default', domain: 'here', 'total:bytes': String(2 ** 40) }]);
+    if (path === 'nodes') return json([{ node: 'n1', host: 'vm1', address: 'vm1:8600', state: 'gone' }]);
     if (path === 'drives/info') return json([...this.drives.values()].map(({ info }) => info));
     if (path === 'drives/activity') return json(this.activity);
     if (path === 'master-key/rotate') return json({ drives: '3' });

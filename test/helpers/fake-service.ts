@@ -126,6 +126,7 @@ const ADMINISTRATION: Service['administration'] = {
   rotateUserKey: async () => ({ ...USER_INFO, key: 'NewKey' }),
   userInfo: async () => USER_INFO,
   userInfos: () => pagesOf([USER_INFO], [{ ...USER_INFO, user: ADMIN }]),
+  nodeInfos: async () => [{ node: 'n1', state: 'up' }],
   poolInfos: async () => [{ pool: 'default', domain: 'here' }],
   setDriveLimits: async () => INFO,
   driveInfo: async () => INFO,

@@ -140,6 +140,7 @@ function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { re
   const pools = scratchPools(pool);
   return {
     metadata,
+    node: { nodeId: 'this', state: 'up' as const },
     activity,
     pools,
     poolLoads: createPoolLoads({ metadata, pools, now: () => 0, reportFailure: () => undefined }),

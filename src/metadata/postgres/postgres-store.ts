@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { QueryResult } from 'pg';
 import { DriveError } from '../../core/errors.ts';
 import type { MetadataStore } from '../metadata-store.ts';
@@ -20,6 +21,8 @@ import { PostgresWriter } from './postgres-writer.ts';
 const MIN_VERSION = 140_000;
 /** How long another node's migration may take. */
 export const MIGRATION_MS = 600_000;
+/** Goes on during a transaction, which may have waited for others. */
+const CLOCK = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
 
 /**
  * Opens the metadata in a PostgreSQL database and brings it up to date. Several stores, in any number of processes, may
@@ -77,7 +80,7 @@ export function createPostgresStore(
   { timeoutMs }: Pick<PostgresOptions, 'timeoutMs'>,
 ): MetadataStore {
   const readerDb = openKysely((statement) => connections.read(statement));
-  const queries = prepareStoreQueries(readerDb);
+  const queries = prepareStoreQueries(readerDb, CLOCK);
   const vacuum = createKeyVacuum(connections);
   const writer = new PostgresWriter(connections, { timeoutMs, vacuum: () => vacuum.begin() });
   const queue = createTransactionQueue(writer);

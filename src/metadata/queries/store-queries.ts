@@ -8,17 +8,20 @@ import { createDriveReader, prepareDriveQueries } from './drive-reader.ts';
 import { createDriveWriter, prepareDriveChangeQueries } from './drive-writer.ts';
 import { createImagingReader, prepareImagingQueries } from './imaging-reader.ts';
 import { createImagingWriter } from './imaging-writer.ts';
+import { createNodeReader, createNodeWriter } from './nodes.ts';
+import type { DatabaseClock } from './nodes.ts';
 import { createSettingStore } from './settings.ts';
 import { createUserReader, createUserWriter, prepareUserQueries } from './users.ts';
 
 /** The readers of a store. */
-export type Readers = Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims'>;
+export type Readers = Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims' | 'nodes'>;
 
 /** Every query that is compiled once, for one kind of database. */
 export type StoreQueries = ReturnType<typeof prepareStoreQueries>;
 
-export function prepareStoreQueries(db: Kysely<Schema>) {
+export function prepareStoreQueries(db: Kysely<Schema>, clock: DatabaseClock) {
   return {
+    clock,
     users: prepareUserQueries(db),
     drives: prepareDriveQueries(db),
     driveChanges: prepareDriveChangeQueries(db),
@@ -34,6 +37,7 @@ export function createReaders(db: Kysely<Schema>, queries: StoreQueries): Reader
     drives: createDriveReader(db, queries.drives),
     imaging: createImagingReader(db, queries.imaging),
     claims: createClaimReader(db, queries.claims),
+    nodes: createNodeReader(db, queries.clock),
   };
 }
 
@@ -49,6 +53,7 @@ export function createTransaction(
     drives: { ...readers.drives, ...createDriveWriter(db, queries.driveChanges, eraseDeleted) },
     imaging: { ...readers.imaging, ...createImagingWriter(db) },
     claims: { ...readers.claims, ...createClaimWriter(db) },
+    nodes: { ...readers.nodes, ...createNodeWriter(db, queries.clock) },
     settings: createSettingStore(db),
   };
 }

@@ -36,6 +36,7 @@ export class LookUps {
 export function rememberingReaders(readers: Readers, lookUps: LookUps): Readers {
   const { users, drives, imaging, claims } = readers;
   return {
+    ...readers,
     users: {
       ...users,
       findWithKeyHash: (userId) => lookUps.find(`user ${userId}`, () => users.findWithKeyHash(userId)),

@@ -41,7 +41,7 @@ describe('opening SQLite', () => {
     const drive = await insertDrive(store, { name: 'old' });
     await store.close();
     const database = new DatabaseSync(path);
-    database.exec('drop table claims');
+    for (const table of ['claims', 'nodes']) database.exec(`drop table ${table}`);
     for (const column of [
       'last_epoch',
       'limit_iops',
@@ -95,7 +95,7 @@ describe('opening SQLite', () => {
     });
     const after = new DatabaseSync(path);
     expect(after.prepare('select count(*) as migrations from kysely_migration').get()?.['migrations']).toBe(
-      3,
+      4,
     );
     after.close();
   });

@@ -1,4 +1,4 @@
-import { Kysely } from 'kysely';
+import { Kysely, sql } from 'kysely';
 import { listMigrations, migrate } from '../migrations/migrations.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import { addCounters } from '../queries/drive-counters.ts';
@@ -35,6 +35,9 @@ async function openReader(writer: SqliteThread, path: string): Promise<SqliteThr
   return await openSqliteThread({ path, role: 'reader' });
 }
 
+/** The machine's own: there is no other node. */
+const CLOCK = sql<number>`cast(unixepoch('subsec') * 1000 as integer)`;
+
 function openKysely(run: StatementRunner): Kysely<Schema> {
   return new Kysely<Schema>({ dialect: createSqliteDialect(run) });
 }
@@ -42,7 +45,7 @@ function openKysely(run: StatementRunner): Kysely<Schema> {
 /** The store over two connections: one that writes, and one that sees only what the other has committed. */
 export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): MetadataStore {
   const readerDb = openKysely((statement) => reader.run(statement));
-  const queries = prepareStoreQueries(readerDb);
+  const queries = prepareStoreQueries(readerDb, CLOCK);
   const lookUps = new LookUps();
   const queue = createTransactionQueue(createSqliteWriter(writer), () => lookUps.forget());
   return {
@@ -57,8 +60,8 @@ export function createSqliteStore(writer: SqliteThread, reader: SqliteThread): M
       await queue.transaction(({ run }) => addCounters(openKysely(run), queries.counters, deltas));
     },
     async ping() {
-      const sql = 'select count(*) from settings';
-      await Promise.all([reader.run({ sql }), writer.run({ sql })]);
+      const statement = { sql: 'select count(*) from settings' };
+      await Promise.all([reader.run(statement), writer.run(statement)]);
     },
     async close() {
       await queue.drain();

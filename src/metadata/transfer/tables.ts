@@ -23,6 +23,7 @@ const KEYS: Readonly<Record<TableName, readonly string[]>> = {
   idempotency_keys: ['user_id', 'idempotency_key'],
   imaging_jobs: ['position'],
   claims: ['drive_id', 'server_id'],
+  nodes: ['node_id'],
   settings: ['key'],
 };
 

@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { packageVersion } from './cli/process-io.ts';
+import { loadNodeId } from './compose-metadata.ts';
+import type { Config } from './config/config.ts';
+import { formatListenAddress } from './config/listen-address.ts';
+import type { ListenAddress } from './config/listen-address.ts';
+import type { ImagingRunner } from './imaging/imaging-runner.ts';
+import type { MetadataStore } from './metadata/metadata-store.ts';
+import { systemClock } from './runtime/clock.ts';
+import type { Lifecycle } from './runtime/lifecycle.ts';
+import { registerNode } from './service/node-presence.ts';
+import type { NodePresence } from './service/node-presence.ts';
+
+/** How often a node tells the others that it is there; several times before it would be taken to be gone. */
+const BEAT_MS = 3_000;
+
+/** Makes this process a node of the installation. */
+export async function joinNodes(options: {
+  readonly config: Config;
+  readonly metadata: MetadataStore;
+  readonly lifecycle: Lifecycle;
+  readonly installationId: string;
+  readonly log: Logger;
+}): Promise<NodePresence> {
+  const { config, metadata, lifecycle, installationId, log } = options;
+  const isAlone = config.metadata === null;
+  const presence = await registerNode(metadata, {
+    nodeId: loadNodeId(config.dataDirectory, () => (isAlone ? installationId : randomUUID())),
+    host: hostname(),
+    address: reachableAddress(config.listen),
+    version: packageVersion(),
+  });
+  const beat = (): void => {
+    presence
+      .beat()
+      .catch((error: unknown) => log.error({ err: error }, 'telling the other nodes that this one is there'));
+  };
+  // With SQLite there is nobody to tell, and no reason to write to the disk all the time.
+  const timer = isAlone ? null : setInterval(beat, BEAT_MS);
+  lifecycle.own('node', async () => {
+    if (timer !== null) clearInterval(timer);
+    await presence.end();
+  });
+  return presence;
+}
+
+const ANY_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** Where others reach a listener: one on all addresses is reached by the name of the machine. */
+export function reachableAddress({ host, port }: ListenAddress): string {
+  return formatListenAddress({ host: ANY_HOSTS.has(host) ? hostname() : host, port });
+}
+
+/**
+ * What is done first when the server is to stop: everybody is told, its imagings go back to the queue for other nodes,
+ * and load balancers are left some time to see that it is not ready any more.
+ */
+export function ownDrain(
+  lifecycle: Lifecycle,
+  parts: { presence: NodePresence; imaging: Pick<ImagingRunner, 'stop'>; drainSeconds: number },
+): void {
+  lifecycle.own('drain', async () => {
+    const ended = Promise.all([parts.presence.drain(), parts.imaging.stop()]);
+    ended.catch(() => undefined);
+    await systemClock.sleep(parts.drainSeconds * 1000);
+    await ended;
+  });
+}

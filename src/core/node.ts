@@ -1,0 +1,29 @@
+/** Up serves; draining is being stopped; gone has been stopped, or has not been heard of for too long. */
+export type NodeState = 'up' | 'draining' | 'gone';
+
+/** One of the processes that serve the drives of an installation, over the same database. */
+export interface Node {
+  readonly nodeId: string;
+  /** What the machine calls itself. */
+  readonly host: string;
+  /** HOST:PORT of its HTTP listener. */
+  readonly address: string;
+  readonly version: string;
+  readonly state: NodeState;
+  readonly startedAtMs: number;
+  /** When it was heard of last. As all times of nodes, by the clock of the database. */
+  readonly heartbeatAtMs: number;
+}
+
+/** Without a sign of life for this long a node is gone. */
+export const NODE_GONE_MS = 15_000;
+
+/** The state at this time of a node that said this of itself when it was heard of last. */
+export function nodeStateAt(node: Pick<Node, 'state' | 'heartbeatAtMs'>, nowMs: number): NodeState {
+  return nowMs - node.heartbeatAtMs >= NODE_GONE_MS ? 'gone' : node.state;
+}
+
+/** A node as sentences name it. */
+export function nodeName({ nodeId, host, address }: Pick<Node, 'nodeId' | 'host' | 'address'>): string {
+  return `node ${nodeId} on ${host} (${address})`;
+}

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import type { MetadataStore } from './metadata-store.ts';
+
+export function describeNodeQueries(store: () => MetadataStore): void {
+  const sample = (host: string) => ({
+    nodeId: randomUUID(),
+    host,
+    address: `${host}:8600`,
+    version: '1.2.3',
+  });
+
+  describe('nodes', () => {
+    test('are listed by their hosts, and up from when they start', async () => {
+      const [b, a] = [sample('b'), sample('a')];
+      const beforeMs = Date.now();
+      for (const node of [b, a]) await store().transaction((tx) => tx.nodes.register(node));
+      const listed = await store().nodes.list();
+      expect(listed).toMatchObject([
+        { ...a, state: 'up' },
+        { ...b, state: 'up' },
+      ]);
+      for (const { startedAtMs, heartbeatAtMs } of listed) {
+        expect(heartbeatAtMs).toBeGreaterThanOrEqual(startedAtMs);
+        expect(Math.abs(startedAtMs - beforeMs)).toBeLessThan(10_000);
+      }
+    });
+
+    test('are what they said of themselves last, until they start anew', async () => {
+      const node = sample('a');
+      await store().transaction((tx) => tx.nodes.register(node));
+      const [first] = await store().nodes.list();
+      const beatAtMs = await store().transaction((tx) => tx.nodes.beat(node.nodeId, 'draining'));
+      expect(beatAtMs).toBeGreaterThanOrEqual(first?.startedAtMs ?? Infinity);
+      expect(await store().nodes.list()).toMatchObject([
+        { state: 'draining', heartbeatAtMs: beatAtMs, startedAtMs: first?.startedAtMs },
+      ]);
+      await store().transaction((tx) => tx.nodes.register({ ...node, address: 'c:1', version: '2.0.0' }));
+      const again = await store().nodes.list();
+      expect(again).toMatchObject([{ state: 'up', address: 'c:1', version: '2.0.0' }]);
+      expect(again[0]?.startedAtMs).toBeGreaterThanOrEqual(beatAtMs ?? Infinity);
+    });
+
+    test('that nobody has heard of for too long are forgotten, and their signs of life count no more', async () => {
+      const node = sample('a');
+      await store().transaction((tx) => tx.nodes.register(node));
+      await store().transaction((tx) => tx.nodes.removeUnheard(60_000));
+      expect(await store().nodes.list()).toHaveLength(1);
+      await store().transaction((tx) => tx.nodes.removeUnheard(-60_000));
+      expect(await store().nodes.list()).toEqual([]);
+      expect(await store().transaction((tx) => tx.nodes.beat(node.nodeId, 'up'))).toBeNull();
+    });
+  });
+}

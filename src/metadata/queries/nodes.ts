@@ -1,0 +1,65 @@
+import { sql } from 'kysely';
+import type { Kysely, RawBuilder, Selectable } from 'kysely';
+import { nodeStateAt } from '../../core/node.ts';
+import type { Node } from '../../core/node.ts';
+import type { NodeReader, NodeWriter } from '../metadata-store.ts';
+import type { Schema } from '../schema.ts';
+
+/** The time of the database, in milliseconds since 1970, as each kind of database tells it. */
+export type DatabaseClock = RawBuilder<number>;
+
+export function createNodeReader(db: Kysely<Schema>, clock: DatabaseClock): NodeReader {
+  return {
+    async list() {
+      const rows = await db
+        .selectFrom('nodes')
+        .select(['node_id', 'host', 'address', 'version', 'state', 'started_at_ms', 'heartbeat_at_ms'])
+        .select(clock.as('now_ms'))
+        .orderBy('host')
+        .orderBy('node_id')
+        .execute();
+      return rows.map(toNode);
+    },
+  };
+}
+
+export function createNodeWriter(db: Kysely<Schema>, clock: DatabaseClock): NodeWriter {
+  return {
+    async register({ nodeId, ...described }) {
+      const row = { ...described, state: 'up', started_at_ms: clock, heartbeat_at_ms: clock } as const;
+      await db
+        .insertInto('nodes')
+        .values({ node_id: nodeId, ...row })
+        .onConflict((conflict) => conflict.column('node_id').doUpdateSet(row))
+        .execute();
+    },
+    async beat(nodeId, state) {
+      const row = await db
+        .updateTable('nodes')
+        .set({ state, heartbeat_at_ms: clock })
+        .where('node_id', '=', nodeId)
+        .returning('heartbeat_at_ms')
+        .executeTakeFirst();
+      return row?.heartbeat_at_ms ?? null;
+    },
+    async removeUnheard(sinceMs) {
+      await db
+        .deleteFrom('nodes')
+        .where('heartbeat_at_ms', '<', sql<number>`${clock} - ${sql.lit(sinceMs)}`)
+        .execute();
+    },
+  };
+}
+
+function toNode(row: Selectable<Schema['nodes']> & { now_ms: number }): Node {
+  const node = {
+    nodeId: row.node_id,
+    host: row.host,
+    address: row.address,
+    version: row.version,
+    state: row.state,
+    startedAtMs: row.started_at_ms,
+    heartbeatAtMs: row.heartbeat_at_ms,
+  };
+  return { ...node, state: nodeStateAt(node, row.now_ms) };
+}

@@ -1,0 +1,81 @@
+import { DriveError } from '../core/errors.ts';
+import { nodeName } from '../core/node.ts';
+import type { Node, NodeState } from '../core/node.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
+
+/** What a node says of itself. */
+export type NodeDescription = Pick<Node, 'nodeId' | 'host' | 'address' | 'version'>;
+
+/** This node, as the other nodes of its installation see it. */
+export interface NodePresence {
+  readonly nodeId: string;
+  readonly state: NodeState;
+  /** Tells everybody where this node can be reached. */
+  announce(address: string): Promise<void>;
+  /** Tells everybody that this node is there. */
+  beat(): Promise<void>;
+  /** From now on the node takes nothing new: it is being stopped. */
+  drain(): Promise<void>;
+  /** Says goodbye, so that nobody waits for the node to be found gone. */
+  end(): Promise<void>;
+}
+
+/** Nodes that were not heard of for this long are forgotten. */
+const FORGOTTEN_MS = 7 * 24 * 3_600_000;
+
+/**
+ * Takes note of this node in the metadata.
+ *
+ * @throws DriveError busy when another machine runs a node of the same UUID, with a copy of the data directory
+ */
+export async function registerNode(
+  metadata: MetadataStore,
+  description: NodeDescription,
+): Promise<NodePresence> {
+  const { nodeId } = description;
+  let { address } = description;
+  let state: NodeState = 'up';
+  await metadata.transaction(async (tx) => {
+    await refuseTwin(await tx.nodes.list(), description);
+    await tx.nodes.removeUnheard(FORGOTTEN_MS);
+    await tx.nodes.register(description);
+  });
+
+  async function beat(): Promise<void> {
+    const beatAtMs = await metadata.transaction((tx) => tx.nodes.beat(nodeId, state));
+    if (beatAtMs !== null) return;
+    // It was away for so long that it has been forgotten.
+    await metadata.transaction((tx) => tx.nodes.register({ ...description, address }));
+  }
+
+  async function become(next: NodeState): Promise<void> {
+    state = next;
+    await beat();
+  }
+
+  return {
+    nodeId,
+    get state() {
+      return state;
+    },
+    async announce(reached) {
+      address = reached;
+      await metadata.transaction((tx) => tx.nodes.register({ ...description, address }));
+    },
+    beat,
+    drain: () => become('draining'),
+    end: () => become('gone'),
+  };
+}
+
+/** A node that was killed and starts again on its machine is the same one; the lock of its data directory sees to that. */
+async function refuseTwin(nodes: readonly Node[], { nodeId, host }: NodeDescription): Promise<void> {
+  const twin = nodes.find((node) => node.nodeId === nodeId && node.host !== host && node.state !== 'gone');
+  if (twin === undefined) return;
+  throw new DriveError(
+    'busy',
+    `This data directory is that of ${nodeName(twin)}, which was running a moment ago: nodes need a data directory ` +
+      'each. If it was copied, remove node-id from the copy; if it was moved here, start again in a minute.',
+    { node: nodeId },
+  );
+}
