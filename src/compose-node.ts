@@ -12,9 +12,17 @@ import { systemClock } from './runtime/clock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import { registerNode } from './service/node-presence.ts';
 import type { NodePresence } from './service/node-presence.ts';
+import { createPoolOwners } from './service/pool-owners.ts';
+import type { PoolOwners } from './service/pool-owners.ts';
 
 /** How often a node tells the others that it is there; several times before it would be taken to be gone. */
 const BEAT_MS = 3_000;
+
+/** This node, and what it knows of the others. */
+export interface NodeMembership {
+  readonly node: NodePresence;
+  readonly poolOwners: PoolOwners;
+}
 
 /** Makes this process a node of the installation. */
 export async function joinNodes(options: {
@@ -23,27 +31,29 @@ export async function joinNodes(options: {
   readonly lifecycle: Lifecycle;
   readonly installationId: string;
   readonly log: Logger;
-}): Promise<NodePresence> {
+}): Promise<NodeMembership> {
   const { config, metadata, lifecycle, installationId, log } = options;
   const isAlone = config.metadata === null;
-  const presence = await registerNode(metadata, {
+  const node = await registerNode(metadata, {
     nodeId: loadNodeId(config.dataDirectory, () => (isAlone ? installationId : randomUUID())),
     host: hostname(),
     address: reachableAddress(config.listen),
     version: packageVersion(),
   });
+  const poolOwners = createPoolOwners(metadata, node);
   const beat = (): void => {
-    presence
-      .beat()
-      .catch((error: unknown) => log.error({ err: error }, 'telling the other nodes that this one is there'));
+    Promise.all([node.beat(), poolOwners.refresh()]).catch((error: unknown) =>
+      log.error({ err: error }, 'telling the other nodes that this one is there'),
+    );
   };
   // With SQLite there is nobody to tell, and no reason to write to the disk all the time.
   const timer = isAlone ? null : setInterval(beat, BEAT_MS);
   lifecycle.own('node', async () => {
     if (timer !== null) clearInterval(timer);
-    await presence.end();
+    await node.end();
   });
-  return presence;
+  await poolOwners.refresh();
+  return { node, poolOwners };
 }
 
 const ANY_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
@@ -59,10 +69,10 @@ export function reachableAddress({ host, port }: ListenAddress): string {
  */
 export function ownDrain(
   lifecycle: Lifecycle,
-  parts: { presence: NodePresence; imaging: Pick<ImagingRunner, 'stop'>; drainSeconds: number },
+  parts: { node: NodePresence; imaging: Pick<ImagingRunner, 'stop'>; drainSeconds: number },
 ): void {
   lifecycle.own('drain', async () => {
-    const ended = Promise.all([parts.presence.drain(), parts.imaging.stop()]);
+    const ended = Promise.all([parts.node.drain(), parts.imaging.stop()]);
     ended.catch(() => undefined);
     await systemClock.sleep(parts.drainSeconds * 1000);
     await ended;

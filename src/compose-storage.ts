@@ -22,6 +22,10 @@ import { startImagingThread } from './imaging/imaging-thread-client.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { TRANSMISSION_BYTES } from './nbd/transmission/io-buffers.ts';
 import { systemClock } from './runtime/clock.ts';
+import type { NodePresence } from './service/node-presence.ts';
+import type { PoolOwners } from './service/pool-owners.ts';
+import { takeOverPools, takePools } from './service/take-pools.ts';
+import type { TakenPool } from './service/take-pools.ts';
 import { prepareImaging } from './service/prepare-imaging.ts';
 import type { ServiceContext } from './service/service-context.ts';
 import { mayMarkPool, rememberPoolMark } from './service/start-up.ts';
@@ -48,6 +52,8 @@ export async function openPools(options: {
   log: Logger;
   crash: (error: Error) => void;
   metadata: MetadataStore;
+  node: Pick<NodePresence, 'nodeId'>;
+  poolOwners: PoolOwners;
   installationId: string;
   arena: Arena;
   onActive: (poolName: string) => void;
@@ -63,8 +69,10 @@ export async function openPools(options: {
     const setup = { memory, scratch, pool, installationId, ...own };
     return startDataThread(setup, { now: systemClock.monotonicMs, onCrash: options.crash });
   };
+  const request = { nodeId: options.node.nodeId, pools: configs.filter(isOfOneNode).map(toTakenPool) };
+  await takePools(metadata, request);
   await makeOwnPools(config, metadata);
-  return await openThreadPools({
+  const pools = await openThreadPools({
     configs,
     startThreads: ({ spec: pool }) =>
       createDataThreadGroup({
@@ -85,8 +93,26 @@ export async function openPools(options: {
       } else log.warn({ pool, reason: status.reason }, 'pool is inactive');
     },
     volumeLocation,
+    reasonOfUnknown: (poolName) => options.poolOwners.reasonOf(poolName),
     now: systemClock.monotonicMs,
   });
+  try {
+    for (const { poolName, nodeId } of await takeOverPools(metadata, request, pools)) {
+      log.warn({ pool: poolName, node: nodeId }, 'pool is taken over from a node that is gone');
+    }
+    return pools;
+  } catch (error) {
+    await pools.stop();
+    throw error;
+  }
+}
+
+function isOfOneNode({ spec }: PoolConfig): boolean {
+  return spec.kind === 'file';
+}
+
+function toTakenPool({ spec, domain }: PoolConfig): TakenPool {
+  return { poolName: spec.name, domain };
 }
 
 function poolSpecOf({ name, directory, rbd }: PoolSetting): PoolSpec {

@@ -18,6 +18,7 @@ import { lockDataDirectory } from './compose-data-directory.ts';
 import { openMetadata } from './compose-metadata.ts';
 import { registerMetrics } from './compose-metrics.ts';
 import { joinNodes, ownDrain, reachableAddress } from './compose-node.ts';
+import type { NodeMembership } from './compose-node.ts';
 import { createAttachUris, createConnectionRegistry, listenNbd } from './compose-nbd.ts';
 import type { AttachUris } from './compose-nbd.ts';
 import type { ConnectionRegistry } from './service/connection-registry.ts';
@@ -36,7 +37,6 @@ import { createService } from './service/create-service.ts';
 import { finishRemovals } from './service/drive-removal.ts';
 import { createKeyedMutex } from './service/keyed-mutex.ts';
 import type { KeyVault } from './service/key-vault.ts';
-import type { NodePresence } from './service/node-presence.ts';
 import { createPoolLoads } from './service/pool-loads.ts';
 import { createLoginThrottle } from './service/login-throttle.ts';
 import type { ServiceContext } from './service/service-context.ts';
@@ -79,7 +79,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const metadata = await openMetadata(config, { log, onBack: () => onMetadataBack() });
   lifecycle.own('metadata', () => metadata.close());
   const installationId = await loadInstallationId(metadata, randomUUID);
-  const node = await joinNodes({ ...options, metadata, installationId });
+  const membership = await joinNodes({ ...options, metadata, installationId });
+  const { node } = membership;
   const keyVault = await openKeyVault(config.masterKey, metadata);
   const activity = new DriveActivity();
   const connections = createConnectionRegistry(metadata, log, (driveId, done) => counters.add(driveId, done));
@@ -90,6 +91,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   let onPoolActive: (poolName: string) => void = () => undefined;
   const pools = await openPools({
     ...options,
+    ...membership,
     metadata,
     installationId,
     arena: memory.arena,
@@ -100,7 +102,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const attachUris = createAttachUris(config);
   const parts = {
     metadata,
-    node,
+    ...membership,
     keyVault,
     counters,
     activity,
@@ -123,7 +125,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await imaging.runner.start();
   const { address, nbd } = await startListeners(options, { context, connections, attachUris });
   await node.announce(reachableAddress(address));
-  ownDrain(lifecycle, { presence: node, imaging: imaging.runner, drainSeconds: config.drainSeconds });
+  ownDrain(lifecycle, { node, imaging: imaging.runner, drainSeconds: config.drainSeconds });
   return { address, nbd, firstUser };
 }
 
@@ -184,43 +186,34 @@ function planMemory(config: Config): Memory {
   };
 }
 
-function createContext(
-  { log }: ServerOptions,
-  parts: {
-    metadata: MetadataStore;
-    node: NodePresence;
-    keyVault: KeyVault;
-    counters: CounterBuffer;
-    activity: DriveActivity;
-    pools: Pools;
-    memory: Memory;
-    imaging: { runner: ImagingRunner | null };
-    connections: ConnectionRegistry;
-    attachUris: AttachUris;
-  },
-): ServiceContext {
-  const { metadata, node, keyVault, counters, activity, pools, memory, imaging, connections, attachUris } =
-    parts;
+interface ContextParts extends NodeMembership {
+  readonly metadata: MetadataStore;
+  readonly keyVault: KeyVault;
+  readonly counters: CounterBuffer;
+  readonly activity: DriveActivity;
+  readonly pools: Pools;
+  readonly memory: Memory;
+  readonly imaging: { readonly runner: ImagingRunner | null };
+  readonly connections: ConnectionRegistry;
+  readonly attachUris: AttachUris;
+}
+
+function createContext({ log }: ServerOptions, parts: ContextParts): ServiceContext {
+  const { memory, imaging, attachUris, ...given } = parts;
   const now = systemClock.nowMs;
   const reportFailure = (error: unknown, doing: string): void => log.error({ err: error }, doing);
   return {
-    metadata,
-    node,
-    keyVault,
-    counters,
-    activity,
-    pools,
-    poolLoads: createPoolLoads({ metadata, pools, now, reportFailure }),
-    volumes: createThreadVolumes({ ...memory, pools }),
+    ...given,
+    poolLoads: createPoolLoads({ ...given, now, reportFailure }),
+    volumes: createThreadVolumes({ ...memory, ...given }),
     writes: createWriteTracker(),
     creating: new Set(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
     doubtfulClaims: new Set(),
-    connections,
     attachUris: (secret) => attachUris.of(secret),
     audit: (event) => log.info({ audit: true, ...event }, 'audit'),
-    volumeKeys: createVolumeKeys(metadata, keyVault),
+    volumeKeys: createVolumeKeys(given.metadata, given.keyVault),
     wakeImaging: () => imaging.runner?.wake(),
     now,
     monotonicMs: systemClock.monotonicMs,

@@ -15,6 +15,14 @@ export interface Node {
   readonly heartbeatAtMs: number;
 }
 
+/** A pool that only one node can reach, such as a directory on one of its disks. */
+export interface NodePool {
+  readonly poolName: string;
+  readonly nodeId: string;
+  /** The failure domain, for drives that are to avoid others in it. */
+  readonly domain: string;
+}
+
 /** Without a sign of life for this long a node is gone. */
 export const NODE_GONE_MS = 15_000;
 

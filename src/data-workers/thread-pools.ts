@@ -40,6 +40,8 @@ export interface ThreadPoolsOptions {
   readonly onChange: (poolName: string, status: PoolStatus) => void;
   /** Where a volume of the pool is. */
   readonly volumeLocation: (pool: PoolSpec, driveId: string) => string;
+  /** Says of a pool that is not configured here where it is. */
+  readonly reasonOfUnknown: (poolName: string) => string;
   readonly now: () => number;
 }
 
@@ -90,7 +92,7 @@ class ThreadPools implements Pools {
 
   statusOf(poolName: string): PoolStatus {
     const state = this.#states.get(poolName);
-    return state?.status ?? { isActive: false, reason: `Pool ${poolName} is not configured.` };
+    return state?.status ?? { isActive: false, reason: this.#options.reasonOfUnknown(poolName) };
   }
 
   queueDepth(poolName: string): number {
@@ -139,7 +141,7 @@ class ThreadPools implements Pools {
   #stateOf(poolName: string): PoolState {
     const state = this.#states.get(poolName);
     if (state !== undefined) return state;
-    throw new DriveError('system', `Pool ${poolName} is not configured.`, { pool: poolName });
+    throw new DriveError('system', this.#options.reasonOfUnknown(poolName), { pool: poolName });
   }
 
   /** Before saying no, looks again: what was written since may have replaced what was there. */

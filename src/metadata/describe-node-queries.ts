@@ -41,6 +41,21 @@ export function describeNodeQueries(store: () => MetadataStore): void {
       expect(again[0]?.startedAtMs).toBeGreaterThanOrEqual(beatAtMs ?? Infinity);
     });
 
+    test('have pools, each of which belongs to one of them, and are not forgotten with those', async () => {
+      const [a, b] = [sample('a'), sample('b')];
+      for (const node of [a, b]) await store().transaction((tx) => tx.nodes.register(node));
+      const disk = { poolName: 'disk', nodeId: a.nodeId, domain: 'rack1' };
+      const other = { poolName: 'another', nodeId: b.nodeId, domain: 'rack2' };
+      for (const pool of [disk, other]) await store().transaction((tx) => tx.nodes.putPool(pool));
+      expect(await store().nodes.listPools()).toEqual([other, disk]);
+      const moved = { ...disk, nodeId: b.nodeId, domain: 'rack2' };
+      await store().transaction((tx) => tx.nodes.putPool(moved));
+      await store().transaction((tx) => tx.nodes.removeUnheard(-60_000));
+      expect(await store().nodes.list()).toMatchObject([b]);
+      await store().transaction((tx) => tx.nodes.removePool('another'));
+      expect(await store().nodes.listPools()).toEqual([moved]);
+    });
+
     test('that nobody has heard of for too long are forgotten, and their signs of life count no more', async () => {
       const node = sample('a');
       await store().transaction((tx) => tx.nodes.register(node));

@@ -1,7 +1,7 @@
 import type { Claim, ClaimName } from '../core/claim.ts';
 import type { Drive, DriveCounters, DriveState } from '../core/drive.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
-import type { Node, NodeState } from '../core/node.ts';
+import type { Node, NodePool, NodeState } from '../core/node.ts';
 import type { Usage, User } from '../core/user.ts';
 
 /**
@@ -203,6 +203,8 @@ export interface ClaimWriter {
 export interface NodeReader {
   /** Every node, in the order of their hosts. */
   list(): Promise<readonly Node[]>;
+  /** The pools that belong to one node each, in the order of their names. */
+  listPools(): Promise<readonly NodePool[]>;
 }
 
 export interface NodeWriter {
@@ -210,7 +212,11 @@ export interface NodeWriter {
   register(node: Pick<Node, 'nodeId' | 'host' | 'address' | 'version'>): Promise<void>;
   /** A sign of life with the node's state; the time of the database, or null when there is no such node. */
   beat(nodeId: string, state: NodeState): Promise<number | null>;
-  /** Forgets nodes that have not been heard of for this long. */
+  /** Makes the pool this node's. */
+  putPool(pool: NodePool): Promise<void>;
+  /** Forgets whose pool it was. */
+  removePool(poolName: string): Promise<void>;
+  /** Forgets nodes without pools that have not been heard of for this long. */
   removeUnheard(sinceMs: number): Promise<void>;
 }
 

@@ -17,6 +17,7 @@ export interface Schema {
   imaging_jobs: ImagingJobTable;
   claims: ClaimTable;
   nodes: NodeTable;
+  pools: PoolTable;
   settings: SettingTable;
 }
 
@@ -138,6 +139,13 @@ interface NodeTable {
   state: NodeState;
   started_at_ms: number;
   heartbeat_at_ms: number;
+}
+
+/** Only pools that belong to one node are here. */
+interface PoolTable {
+  pool_name: string;
+  node_id: string;
+  domain: string;
 }
 
 interface SettingTable {

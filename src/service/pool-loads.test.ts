@@ -18,11 +18,13 @@ function scratchLoads(usage: Map<string, Usage>) {
   const loads = createPoolLoads({
     metadata: { drives } as never,
     pools: { views: () => ['a', 'b'].map((name) => ({ ...view, name })) },
+    poolOwners: { list: () => [{ poolName: 'c', nodeId: 'n', domain: 'e', node: {} as never }] },
     now: () => clock.nowMs,
     reportFailure: (error) => failures.push(error),
   });
+  const own = async (): Promise<readonly PlacementPool[]> => (await loads.places()).slice(0, 2);
   const promised = async (): Promise<readonly number[]> =>
-    (await loads.places()).map(({ promisedBytes }: PlacementPool) => promisedBytes);
+    (await own()).map(({ promisedBytes }: PlacementPool) => promisedBytes);
   return {
     loads,
     promised,
@@ -66,4 +68,14 @@ test('when the database cannot be read, placement goes on with what is known, an
   expect(failures).toEqual([error]);
   fail(null);
   expect(await promised()).toEqual([5, 0]);
+});
+
+test('the pools of other nodes are there to be avoided, and take no drive', async () => {
+  const { loads } = scratchLoads(new Map());
+  expect((await loads.places())[2]).toMatchObject({
+    name: 'c',
+    domain: 'e',
+    isActive: false,
+    availableBytes: 0,
+  });
 });

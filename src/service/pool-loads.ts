@@ -1,6 +1,7 @@
-import type { PlacementPool } from '../core/placement.ts';
+import type { PlacementPool, PoolView } from '../core/placement.ts';
 import type { Pools } from '../data-workers/pools.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { OtherPool, PoolOwners } from './pool-owners.ts';
 
 /** What is promised in each pool, as placement needs to know it: nearly right, and cheap to ask for. */
 export interface PoolLoads {
@@ -13,6 +14,7 @@ export interface PoolLoads {
 export interface PoolLoadsOptions {
   readonly metadata: Pick<MetadataStore, 'drives'>;
   readonly pools: Pick<Pools, 'views'>;
+  readonly poolOwners: Pick<PoolOwners, 'list'>;
   readonly now: () => number;
   readonly reportFailure: (error: unknown, doing: string) => void;
 }
@@ -21,7 +23,7 @@ export interface PoolLoadsOptions {
 const FRESH_MS = 60_000;
 
 export function createPoolLoads(options: PoolLoadsOptions): PoolLoads {
-  const { metadata, pools, now } = options;
+  const { metadata, pools, poolOwners, now } = options;
   let promised = new Map<string, number>();
   let readAtMs = -Infinity;
   let reading: Promise<void> | null = null;
@@ -48,10 +50,16 @@ export function createPoolLoads(options: PoolLoadsOptions): PoolLoads {
           options.reportFailure(error, 'adding up the drives of each pool'),
         );
       }
-      return pools.views().map((view) => ({ ...view, promisedBytes: promised.get(view.name) ?? 0 }));
+      const views = [...pools.views(), ...poolOwners.list().map(viewOfOther)];
+      return views.map((view) => ({ ...view, promisedBytes: promised.get(view.name) ?? 0 }));
     },
     add(poolName, sizeBytes) {
       promised.set(poolName, (promised.get(poolName) ?? 0) + sizeBytes);
     },
   };
+}
+
+/** A pool of another node takes no drive of this one's, but drives may have to avoid those in it. */
+function viewOfOther({ poolName, domain }: OtherPool): PoolView {
+  return { name: poolName, domain, tier: null, isActive: false, totalBytes: 0, availableBytes: 0 };
 }

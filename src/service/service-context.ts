@@ -10,6 +10,7 @@ import type { KeyedMutex } from './keyed-mutex.ts';
 import type { KeyVault } from './key-vault.ts';
 import type { NodePresence } from './node-presence.ts';
 import type { PoolLoads } from './pool-loads.ts';
+import type { PoolOwners } from './pool-owners.ts';
 import type { VolumeKeys } from './volume-keys.ts';
 
 /** Everything the use cases work with. */
@@ -18,6 +19,8 @@ export interface ServiceContext {
   /** This process among those that use the same database. */
   readonly node: Pick<NodePresence, 'nodeId' | 'state'>;
   readonly pools: Pools;
+  /** Which pools other nodes have. */
+  readonly poolOwners: PoolOwners;
   /** What placement decides by. */
   readonly poolLoads: PoolLoads;
   readonly volumes: Volumes;

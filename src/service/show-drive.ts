@@ -23,7 +23,7 @@ export async function showDrives(
   drives: readonly Drive[],
   view: { viewerId: string | null; detail: InfoDetail },
 ): Promise<readonly Info[]> {
-  const { metadata, pools, connections } = context;
+  const { metadata, connections } = context;
   const driveIds = drives.map((drive) => drive.driveId);
   const [jobs, claims] = await Promise.all([
     metadata.imaging.listTouching(driveIds),
@@ -31,7 +31,7 @@ export async function showDrives(
   ]);
   const claimsByDrive = Map.groupBy(liveClaims(claims, context.now()), (claim) => claim.driveId);
   return drives.map((drive) => {
-    const { isActive } = pools.statusOf(drive.poolName);
+    const isActive = canBeReached(context, drive.poolName);
     const own = jobs.filter(
       (job) => job.targetDriveId === drive.driveId || job.sourceDriveId === drive.driveId,
     );
@@ -43,4 +43,10 @@ export async function showDrives(
     };
     return describeDrive(drive, situation, view);
   });
+}
+
+/** Whether this node, or the one that the pool belongs to, can reach it. */
+function canBeReached({ pools, poolOwners }: ServiceContext, poolName: string): boolean {
+  const other = poolOwners.find(poolName);
+  return other === null ? pools.statusOf(poolName).isActive : other.node.state !== 'gone';
 }

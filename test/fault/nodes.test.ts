@@ -1,8 +1,11 @@
+import { mkdir, rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DriveClient } from '../helpers/drive-client.ts';
 import { startNodeCluster } from '../helpers/node-cluster.ts';
 import type { NodeCluster } from '../helpers/node-cluster.ts';
+import { startRefused, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
 
 let cluster: NodeCluster;
@@ -35,13 +38,42 @@ test('every node lists all of them', async () => {
   expect(await states(a)).toEqual({ [a.port]: 'up', [b.port]: 'up' });
 });
 
+test('a drive is known to every node, and its bytes are with the node that has its pool', async () => {
+  const drive = await a.create('name of-a\nsize 1M');
+  expect((await a.write(`${drive}/0`, Buffer.alloc(512, 1))).status).toBe(204);
+  const seen = async () => await b.info(drive);
+  await expect
+    .poll(seen, { timeout: 20_000 })
+    .toMatchObject({ name: 'of-a', status: 'active', 'write:bytes': '512' });
+  for (const refused of [
+    await b.write(`${drive}/0`, Buffer.alloc(512)),
+    await b.get(`/drives/${drive}/read/0/512`),
+  ]) {
+    expect(refused.status).toBe(503);
+    expect(refused.text).toMatch(
+      new RegExp(`Pool a belongs to node .*127.0.0.1:${a.port}\\): ask that node`),
+    );
+  }
+  expect((await b.json(`/drives/${drive}/set`, 'name renamed')) as unknown).toMatchObject({
+    name: 'renamed',
+  });
+  const pools = (await b.json('/admin/pools/info')) as readonly Record<string, string>[];
+  expect(pools.map(({ pool, status }) => `${pool} ${status}`)).toEqual(['b active', 'a active']);
+});
+
+test('a node that is configured with the pool of another is refused', async () => {
+  const { exitCode, output } = await startRefused(cluster.optionsOf('thief', ['a']));
+  expect(exitCode).toBe(1);
+  expect(output).toMatch(/Pool a belongs to node .* which is up\. A directory pool belongs to one node/);
+});
+
 test('a node that is killed is gone for the others after a time, and up when it is back', async () => {
   await a.stop('SIGKILL');
   const seen = async () => (await states(b))[a.port];
   expect(await seen()).toBe('up');
   await expect.poll(seen, { timeout: 40_000, interval: 200 }).toBe('gone');
   a = await cluster.start('a');
-  expect(await states(b)).toEqual({ [a.port]: 'up', [b.port]: 'up' });
+  expect(await states(b)).toMatchObject({ [a.port]: 'up', [b.port]: 'up' });
 });
 
 test('a node that is stopped says so at once, and that it is not ready', async () => {
@@ -53,4 +85,20 @@ test('a node that is stopped says so at once, and that it is not ready', async (
   expect((await stopping.get('/drives/list')).status).toBe(200);
   expect(await ended).toBe(0);
   expect((await states(b))[stopping.port]).toBe('gone');
+});
+
+test('the pool of a node that is gone goes to the node that has its disk now', async () => {
+  const first = await cluster.start('d');
+  const drive = await first.create('size 1M');
+  expect((await first.write(`${drive}/0`, Buffer.alloc(512, 7))).status).toBe(204);
+  await first.stop();
+  const options = cluster.optionsOf('e', ['d']);
+  const disk = join(cluster.directory, 'pool-d');
+  await rename(disk, `${disk}-away`);
+  await mkdir(disk);
+  const refused = await startRefused(options);
+  expect(refused.output).toMatch(/is gone, and cannot be taken over from it\. .*no drivebay-pool.json/);
+  await rename(`${disk}-away`, disk);
+  await using second = await startServer(options);
+  expect((await second.read(drive, 0, 512)).equals(Buffer.alloc(512, 7))).toBe(true);
 });

@@ -15,6 +15,7 @@ import type { AuditEvent } from '../../src/service/audit.ts';
 import type { Connections, OpenConnections } from '../../src/service/connections.ts';
 import { DriveActivity } from '../../src/service/drive-activity.ts';
 import { createCounterBuffer } from '../../src/service/counter-buffer.ts';
+import { createPoolOwners } from '../../src/service/pool-owners.ts';
 import { createPoolLoads } from '../../src/service/pool-loads.ts';
 import { createService } from '../../src/service/create-service.ts';
 import { createKeyedMutex } from '../../src/service/keyed-mutex.ts';
@@ -138,12 +139,14 @@ function scratchConnections(): ScratchConnections {
 function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { readonly isActive: boolean }) {
   const activity = new DriveActivity();
   const pools = scratchPools(pool);
+  const poolOwners = createPoolOwners(metadata, { nodeId: 'this' });
   return {
     metadata,
     node: { nodeId: 'this', state: 'up' as const },
     activity,
     pools,
-    poolLoads: createPoolLoads({ metadata, pools, now: () => 0, reportFailure: () => undefined }),
+    poolOwners,
+    poolLoads: createPoolLoads({ metadata, pools, poolOwners, now: () => 0, reportFailure: () => undefined }),
     volumes: scratchVolumes(volumeCalls),
     writes: createWriteTracker(),
     creating: new Set<string>(),

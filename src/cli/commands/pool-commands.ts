@@ -10,6 +10,7 @@ const COLUMNS: readonly Column[] = [
   gibColumn('TOTAL GiB', 'total:bytes'),
   gibColumn('FREE GiB', 'free:bytes'),
   { ...column('DRIVES', 'drives'), alignRight: true },
+  column('NODE', 'node'),
   column('DOMAIN', 'domain'),
 ];
 

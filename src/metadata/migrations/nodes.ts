@@ -2,11 +2,12 @@ import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type { ColumnTypes } from './column-types.ts';
 
-/** The nodes that use the database. */
+/** The nodes that use the database, and the pools that only one of them can reach. */
 export function nodes(types: ColumnTypes): Migration {
   return {
     async up(db: Kysely<unknown>) {
       await createNodes(db, types);
+      await createPools(db, types);
     },
   };
 }
@@ -24,6 +25,16 @@ async function createNodes(
     .addColumn('state', text, (column) => column.notNull())
     .addColumn('started_at_ms', integer, (column) => column.notNull())
     .addColumn('heartbeat_at_ms', integer, (column) => column.notNull())
+    .modifyEnd(keyedTableEnd)
+    .execute();
+}
+
+async function createPools(db: Kysely<unknown>, { text, keyedTableEnd }: ColumnTypes): Promise<void> {
+  await db.schema
+    .createTable('pools')
+    .addColumn('pool_name', text, (column) => column.primaryKey().notNull())
+    .addColumn('node_id', text, (column) => column.notNull().references('nodes.node_id'))
+    .addColumn('domain', text, (column) => column.notNull())
     .modifyEnd(keyedTableEnd)
     .execute();
 }

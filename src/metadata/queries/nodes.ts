@@ -20,6 +20,11 @@ export function createNodeReader(db: Kysely<Schema>, clock: DatabaseClock): Node
         .execute();
       return rows.map(toNode);
     },
+    async listPools() {
+      const pools = db.selectFrom('pools').select(['pool_name', 'node_id', 'domain']).orderBy('pool_name');
+      const rows = await pools.execute();
+      return rows.map((row) => ({ poolName: row.pool_name, nodeId: row.node_id, domain: row.domain }));
+    },
   };
 }
 
@@ -42,9 +47,21 @@ export function createNodeWriter(db: Kysely<Schema>, clock: DatabaseClock): Node
         .executeTakeFirst();
       return row?.heartbeat_at_ms ?? null;
     },
+    async putPool({ poolName, nodeId, domain }) {
+      const change = { node_id: nodeId, domain };
+      await db
+        .insertInto('pools')
+        .values({ pool_name: poolName, ...change })
+        .onConflict((conflict) => conflict.column('pool_name').doUpdateSet(change))
+        .execute();
+    },
+    async removePool(poolName) {
+      await db.deleteFrom('pools').where('pool_name', '=', poolName).execute();
+    },
     async removeUnheard(sinceMs) {
       await db
         .deleteFrom('nodes')
+        .where('node_id', 'not in', db.selectFrom('pools').select('node_id'))
         .where('heartbeat_at_ms', '<', sql<number>`${clock} - ${sql.lit(sinceMs)}`)
         .execute();
     },

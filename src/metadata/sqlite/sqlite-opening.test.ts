@@ -41,7 +41,7 @@ describe('opening SQLite', () => {
     const drive = await insertDrive(store, { name: 'old' });
     await store.close();
     const database = new DatabaseSync(path);
-    for (const table of ['claims', 'nodes']) database.exec(`drop table ${table}`);
+    for (const table of ['claims', 'pools', 'nodes']) database.exec(`drop table ${table}`);
     for (const column of [
       'last_epoch',
       'limit_iops',

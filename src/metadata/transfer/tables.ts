@@ -24,6 +24,7 @@ const KEYS: Readonly<Record<TableName, readonly string[]>> = {
   imaging_jobs: ['position'],
   claims: ['drive_id', 'server_id'],
   nodes: ['node_id'],
+  pools: ['pool_name'],
   settings: ['key'],
 };
 
