@@ -126,13 +126,16 @@ test('counters of both nodes add up', async () => {
 
 test('a node that stops in the middle of a transaction does not keep the others from theirs for long', async () => {
   const stuck = await openPostgresStore({ ...database, timeoutMs: 500 });
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
   const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
   const stopped = stuck.transaction(async (tx) => {
     await tx.settings.set('half', '1');
+    begin();
     await held;
     await tx.settings.set('whole', '1');
   });
   stopped.catch(() => undefined);
+  await begun;
   await expect(first().transaction((tx) => tx.settings.get('half'))).resolves.toBeNull();
   letGo();
   await expect(stopped).rejects.toMatchObject({ code: 'system' });
