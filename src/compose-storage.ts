@@ -13,13 +13,17 @@ import type { DataThreadClient } from './data-workers/data-thread-client.ts';
 import { createDataThreadGroup } from './data-workers/data-thread-group.ts';
 import type { PoolConfig, Pools } from './data-workers/pools.ts';
 import type { DataThreadSetup } from './data-workers/protocol.ts';
+import type { StoredVolume } from './data-workers/stored-volumes.ts';
 import { openThreadPools } from './data-workers/thread-pools.ts';
 import type { PoolSpec } from './blockdev/pool-spec.ts';
+import type { VolumeCopies } from './data-workers/volume-copies.ts';
 import { createImagingRunner, IMAGING_LIMITS } from './imaging/imaging-runner.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import { THREAD_BUFFER_BYTES } from './imaging/imaging-operations.ts';
 import { startImagingThread } from './imaging/imaging-thread-client.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
+import { createMovingRunner, MOVING_LIMITS } from './moving/moving-runner.ts';
+import type { MovingRunner } from './moving/moving-runner.ts';
 import { TRANSMISSION_BYTES } from './nbd/transmission/io-buffers.ts';
 import { systemClock } from './runtime/clock.ts';
 import type { NodePresence } from './service/node-presence.ts';
@@ -29,6 +33,7 @@ import type { TakenPool } from './service/take-pools.ts';
 import { prepareImaging } from './service/prepare-imaging.ts';
 import type { ServiceContext } from './service/service-context.ts';
 import { mayMarkPool, rememberPoolMark } from './service/start-up.ts';
+import { removeStrayLater } from './service/stray-removal.ts';
 
 /** Regions of the arena begin on pages of WebAssembly. */
 const PAGE_BYTES = 65536;
@@ -166,4 +171,35 @@ export function startImaging(options: {
       threadsPerJob: config.imagingThreads,
     },
   });
+}
+
+/** Makes the runner of moves between pools. */
+export function startMoving({
+  context,
+  copies,
+}: {
+  context: ServiceContext;
+  copies: VolumeCopies;
+}): MovingRunner {
+  const { metadata, pools, volumes, reportFailure } = context;
+  return createMovingRunner({
+    metadata,
+    pools,
+    copies,
+    volumes,
+    reportFailure,
+    onLeft: (volume) => removeStrayLater(context, volume),
+    limits: MOVING_LIMITS,
+  });
+}
+
+/** The bytes that a volume holds, whatever its size. */
+export async function measure(copies: VolumeCopies, volume: StoredVolume): Promise<number> {
+  let dataBytes = 0;
+  try {
+    for await (const stretch of copies.stretches(volume)) dataBytes += stretch.lengthBytes;
+  } finally {
+    await copies.close(volume);
+  }
+  return dataBytes;
 }

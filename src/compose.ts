@@ -5,7 +5,10 @@ import { Registry } from 'prom-client';
 import type { Config } from './config/config.ts';
 import { createPieceLender } from './data-workers/piece-lender.ts';
 import type { PieceLender } from './data-workers/piece-lender.ts';
+import { createMovableVolumes } from './data-workers/movable-volumes.ts';
 import { createThreadVolumes } from './data-workers/thread-volumes.ts';
+import { createVolumeCopies } from './data-workers/volume-copies.ts';
+import type { VolumeCopies } from './data-workers/volume-copies.ts';
 import { createWriteTracker } from './data-workers/write-tracker.ts';
 import { createArena, PIECE_BYTES } from './data-workers/arena.ts';
 import type { Arena } from './data-workers/arena.ts';
@@ -24,9 +27,10 @@ import type { AttachUris } from './compose-nbd.ts';
 import type { ConnectionRegistry } from './service/connection-registry.ts';
 import type { NbdAddresses } from './nbd/nbd-server.ts';
 import type { Service } from './service/service.ts';
-import { openPools, startImaging, threadScratchBytes } from './compose-storage.ts';
+import { measure, openPools, startImaging, startMoving, threadScratchBytes } from './compose-storage.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
+import type { MovingRunner } from './moving/moving-runner.ts';
 import { systemClock } from './runtime/clock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import { createClaimSweeper } from './service/claim-sweeper.ts';
@@ -99,6 +103,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   lifecycle.own('pools', () => pools.stop());
   const imaging: { runner: ImagingRunner | null } = { runner: null };
+  const moving: { runner: MovingRunner | null } = { runner: null };
+  const copies = createVolumeCopies({ pools, lender: memory.readLender });
   const attachUris = createAttachUris(config);
   const parts = {
     metadata,
@@ -109,6 +115,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     pools,
     memory,
     imaging,
+    moving,
+    copies,
     connections,
     attachUris,
   };
@@ -119,10 +127,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // What could not be recorded while the database was away is half done now.
   onMetadataBack = () => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
   lifecycle.own('imaging', () => imaging.runner?.stop());
+  moving.runner = startMoving({ context, copies });
+  lifecycle.own('moving', () => moving.runner?.stop());
   ownClaimSweeper(lifecycle, context);
 
   const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();
+  moving.runner.start();
   const { address, nbd } = await startListeners(options, { context, connections, attachUris });
   await node.announce(reachableAddress(address));
   ownDrain(lifecycle, { node, imaging: imaging.runner, drainSeconds: config.drainSeconds });
@@ -194,26 +205,35 @@ interface ContextParts extends NodeMembership {
   readonly pools: Pools;
   readonly memory: Memory;
   readonly imaging: { readonly runner: ImagingRunner | null };
+  readonly moving: { readonly runner: MovingRunner | null };
+  readonly copies: VolumeCopies;
   readonly connections: ConnectionRegistry;
   readonly attachUris: AttachUris;
 }
 
-function createContext({ log }: ServerOptions, parts: ContextParts): ServiceContext {
-  const { memory, imaging, attachUris, ...given } = parts;
+function createContext({ config, log }: ServerOptions, parts: ContextParts): ServiceContext {
+  const { memory, imaging, moving, copies, attachUris, ...given } = parts;
   const now = systemClock.nowMs;
   const reportFailure = (error: unknown, doing: string): void => log.error({ err: error }, doing);
   return {
     ...given,
     poolLoads: createPoolLoads({ ...given, now, reportFailure }),
-    volumes: createThreadVolumes({ ...memory, ...given }),
+    volumes: createMovableVolumes(createThreadVolumes({ ...memory, ...given })),
     writes: createWriteTracker(),
     creating: new Set(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
+    removingStrays: createKeyedMutex(),
     doubtfulClaims: new Set(),
     attachUris: (secret) => attachUris.of(secret),
     audit: (event) => log.info({ audit: true, ...event }, 'audit'),
     volumeKeys: createVolumeKeys(given.metadata, given.keyVault),
+    mayHaveOtherNodes: config.metadata !== null,
+    moves: {
+      measure: (volume) => measure(copies, volume),
+      wake: () => moving.runner?.wake(),
+      end: async (driveId) => await moving.runner?.end(driveId),
+    },
     wakeImaging: () => imaging.runner?.wake(),
     now,
     monotonicMs: systemClock.monotonicMs,

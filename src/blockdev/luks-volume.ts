@@ -4,6 +4,8 @@ import { formatLuks1Header, LUKS1_PAYLOAD_OFFSET_BYTES } from '../crypto/luks1.t
 import type { XtsEngine } from '../crypto/xts.ts';
 import type { BlockDevice, Maybe, Range } from './block-device.ts';
 import { byteAccess } from './layers/byte-access.ts';
+import { changeTracking } from './layers/change-tracking.ts';
+import type { ChangeTracker } from './layers/change-tracking.ts';
 import { createDriveLock } from './layers/drive-lock.ts';
 import type { LockWaiting } from './layers/drive-lock.ts';
 import { luks } from './layers/luks.ts';
@@ -62,7 +64,7 @@ function writeDurably(device: BlockDevice, header: Uint8Array): Maybe<void> {
 
 /**
  * Opens a drive's volume. `waiting` says how its writers wait for each other; see `LockWaiting`. `mayGrowElsewhere`: see
- * `byteAccess`.
+ * `byteAccess`. `changes` is told of every change, in offsets of what is stored.
  *
  * @throws an error with code EIO when the volume is shorter than the drive: something has cut it off
  */
@@ -74,11 +76,14 @@ export function openVolume(
     access: 'read-only' | 'read-write';
     waiting?: LockWaiting;
     mayGrowElsewhere?: boolean;
+    changes?: ChangeTracker;
   },
 ): Maybe<Volume> {
-  return chain(pool.open(spec.driveId, options.access), (device) => {
+  const { access, changes } = options;
+  return chain(pool.open(spec.driveId, access), (device) => {
     try {
-      return volumeOver(device, spec, options);
+      const tracked = changes === undefined ? device : changeTracking(device, changes);
+      return volumeOver(tracked, spec, options);
     } catch (error) {
       return chain(device.close(), () => {
         throw error;

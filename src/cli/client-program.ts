@@ -11,6 +11,7 @@ import { addImageCommand } from './commands/image-command.ts';
 import { addInfoCommand } from './commands/info-command.ts';
 import { addKeyCommands } from './commands/key-commands.ts';
 import { addListCommand } from './commands/list-command.ts';
+import { addMoveCommand } from './commands/move-command.ts';
 import { addNodesCommand } from './commands/nodes-command.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addSetCommand } from './commands/set-command.ts';
@@ -63,6 +64,7 @@ export function createClientProgram(io: CliIo): Command {
   addTopCommand(program, io);
   addUserCommands(program, io);
   addPoolCommands(program, io);
+  addMoveCommand(program, io);
   addNodesCommand(program, io);
   addKeyCommands(program, io);
   addCompletionCommand(program, io);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DriveError } from './errors.ts';
-import { placeDrive, suits } from './placement.ts';
+import { checkPlace, placeDrive, suits } from './placement.ts';
 import type { PlacementPool, PlacementRequest } from './placement.ts';
 
 const DRIVE = '11111111-1111-4111-8111-111111111111';
@@ -205,4 +205,39 @@ describe('whatever the pools and the request are', () => {
       throw error;
     }
   }
+});
+
+describe('one pool that is asked for', () => {
+  const pools = [pool('a', { domain: 'x' }), pool('b', { domain: 'x' }), pool('c', { tier: 'ssd' })];
+
+  function check(rest: Partial<Parameters<typeof checkPlace>[0]>): string {
+    try {
+      checkPlace({ ...request(), poolName: 'a', neededBytes: 1, ...rest }, pools);
+    } catch (error) {
+      if (error instanceof DriveError) return `${error.code}: ${error.message}`;
+      throw error;
+    }
+    return 'taken';
+  }
+
+  test('takes what fits, by the bytes that the drive holds and not by its size', () => {
+    expect(check({ sizeBytes: 2 ** 40, neededBytes: 1000 })).toBe('taken');
+    expect(check({ neededBytes: 1001 })).toMatch(
+      /^full: .* takes 1001 bytes, and pool a has room for 1000\.$/,
+    );
+  });
+
+  test('must be there, be active, and be of the tier', () => {
+    expect(check({ poolName: 'd' })).toBe('missing: Pool d could not be found.');
+    pools.push(pool('away', { isActive: false }));
+    expect(check({ poolName: 'away' })).toBe('system: Pool away is inactive.');
+    expect(check({ poolName: 'c' })).toMatch(/^full: Pool c is of tier ssd, and drive .* is of tier disk\.$/);
+  });
+
+  test('is refused while a drive that is to be avoided lies in its domain, or nobody knows where that lies', () => {
+    const avoid = (poolName: string) => [{ driveId: 'other', poolName }];
+    expect(check({ avoid: avoid('c') })).toBe('taken');
+    expect(check({ avoid: avoid('b') })).toMatch(/^full: No placement satisfies avoid: drive other is in x/);
+    expect(check({ avoid: avoid('lost') })).toMatch(/^full: .* its pool lost is not configured/);
+  });
 });

@@ -70,6 +70,41 @@ export function placeDrive(request: PlacementRequest, pools: readonly PlacementP
   return best;
 }
 
+/**
+ * Checks that a drive may lie in this very pool, by the rules for a new one.
+ *
+ * @throws DriveError missing when there is no such pool, system while it is inactive, full when the pool is of another
+ *   tier, has not this much room, or shares its failure domain with a drive in `avoid`
+ */
+export function checkPlace(
+  request: PlacementRequest & { poolName: string; neededBytes: number },
+  pools: readonly PoolView[],
+): void {
+  const { poolName, tier, neededBytes } = request;
+  const pool = pools.find(({ name }) => name === poolName);
+  if (pool === undefined) throw new DriveError('missing', `Pool ${poolName} could not be found.`);
+  if (!pool.isActive) throw new DriveError('system', `Pool ${poolName} is inactive.`, { pool: poolName });
+  if (!suits(pool, tier)) {
+    throw new DriveError(
+      'full',
+      `Pool ${poolName} is of tier ${pool.tier ?? 'any'}, and drive ${request.driveId} is of tier ${tier}.`,
+      { drive: request.driveId, pool: poolName },
+    );
+  }
+  if (pool.availableBytes === 0 || pool.availableBytes < neededBytes) {
+    throw new DriveError(
+      'full',
+      `Drive ${request.driveId} takes ${neededBytes} bytes, and pool ${poolName} has room for ${pool.availableBytes}.`,
+      { drive: request.driveId, pool: poolName },
+    );
+  }
+  const domainOf = new Map(pools.map(({ name, domain }) => [name, domain]));
+  const unknown = request.avoid.find((drive) => !domainOf.has(drive.poolName));
+  if (unknown !== undefined) throw unknownDomain(unknown);
+  const inTheWay = request.avoid.filter((drive) => domainOf.get(drive.poolName) === pool.domain);
+  if (inTheWay.length > 0) throw avoidUnsatisfied(inTheWay, [pool], domainOf);
+}
+
 /** Every pool once, in an order that is each drive's own. */
 function* inOrderOf(driveId: string, pools: readonly PlacementPool[]): Generator<PlacementPool> {
   const count = pools.length;

@@ -33,6 +33,9 @@ import type { SocketLoop } from './socket-loop.ts';
 import { receiveBodyPart } from './body-part.ts';
 import { sendFrom } from './socket-transfer.ts';
 import type { SpanSource } from './socket-transfer.ts';
+import { copyIn, copyOut, listStretches, makeStored, syncStored } from './stored-copy.ts';
+import { StoredDevices } from './stored-devices.ts';
+import { TrackedChanges } from './tracked-changes.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /** From here on a write is flushed by the thread that does it. */
@@ -50,6 +53,8 @@ interface Thread {
   readonly hashing: PairHashing;
   readonly volumes: OpenVolumes<Volume>;
   readonly connections: ServedConnections;
+  readonly changes: TrackedChanges;
+  readonly stored: StoredDevices;
 }
 
 /** Makes the function that does every operation of a data thread. */
@@ -61,10 +66,24 @@ export async function createDataOperations(
   const { pool, checkMark } = openPool(setup.pool);
   const { memory, scratch } = setup;
   const engine = createXtsEngine({ memory, scratch });
-  const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, wish });
+  const changes = new TrackedChanges();
+  const stored = new StoredDevices(pool);
+  const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, changes, wish });
   const hashing = loadPairHashing();
   const volumes = new OpenVolumes<Volume>();
-  const thread: Thread = { setup, loop, baseAddress, pool, checkMark, engine, hashing, volumes, connections };
+  const thread: Thread = {
+    setup,
+    loop,
+    baseAddress,
+    pool,
+    checkMark,
+    engine,
+    hashing,
+    volumes,
+    connections,
+    changes,
+    stored,
+  };
   return async (request) => await perform(thread, request);
 }
 
@@ -87,8 +106,20 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
       return await thread.connections.attach(request);
     case 'detach':
       return thread.connections.detach(request.connectionId);
+    case 'release':
+      return thread.connections.release(request.connectionId);
     case 'flushed':
       return thread.connections.flushed(request);
+    case 'track':
+      return thread.changes.track(request.driveId, request.changes);
+    case 'closeStored':
+      return await thread.stored.close(request.driveId);
+    case 'listStretches':
+    case 'makeStored':
+    case 'copyOut':
+    case 'copyIn':
+    case 'syncStored':
+      return await performStored(thread, request);
     case 'receive':
       return await receive(thread, request);
     case 'sha256':
@@ -112,6 +143,32 @@ async function receive(
     const encrypt = (at: number, part: Uint8Array): void => encryptAhead(volume, offsetBytes + at, part);
     return await receiveBodyPart({ ...part, encrypt });
   });
+}
+
+/** The operations on what is stored, for which the volume need not be open. */
+type StoredRequest = Extract<
+  OperationRequest,
+  { op: 'listStretches' | 'makeStored' | 'copyOut' | 'copyIn' | 'syncStored' }
+>;
+
+async function performStored(
+  { stored, setup: { memory } }: Thread,
+  request: StoredRequest,
+): Promise<unknown> {
+  switch (request.op) {
+    case 'listStretches':
+      return await listStretches(stored, request);
+    case 'makeStored':
+      return await makeStored(stored, request);
+    case 'copyOut':
+      return await copyOut(stored, { ...request, into: viewOf(memory, request.into) });
+    case 'copyIn': {
+      const compare = request.through === null ? null : viewOf(memory, request.through);
+      return await copyIn(stored, { ...request, from: viewOf(memory, request.from), compare });
+    }
+    case 'syncStored':
+      return await syncStored(stored, request.driveId);
+  }
 }
 
 /** The operations that need the volume to be open. */
@@ -199,6 +256,8 @@ async function create(
 }
 
 async function open(thread: Thread, spec: VolumeSpec): Promise<void> {
-  const device = await openVolume(thread.pool, spec, { engine: thread.engine, access: 'read-write' });
+  const { pool, engine } = thread;
+  const changes = thread.changes.trackerOf(spec.driveId);
+  const device = await openVolume(pool, spec, { engine, access: 'read-write', changes });
   await thread.volumes.put(spec.driveId, device);
 }

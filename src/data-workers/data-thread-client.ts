@@ -12,6 +12,7 @@ import type {
   OperationRequest,
   Operations,
   ServedConnection,
+  ServedEnd,
 } from './protocol.ts';
 import type { VolumeSpec } from './volume.ts';
 
@@ -25,8 +26,8 @@ export interface DataThreadClient {
     op: Name,
     request: Operations[Name]['request'],
   ): Promise<Operations[Name]['result']>;
-  /** Has that thread serve an NBD connection until it ends; `flush` makes its drive durable. Says why it ended. */
-  attach(connection: ServedConnection, flush: () => Promise<void>): Promise<string>;
+  /** Has that thread serve an NBD connection until it ends or is released; `flush` makes its drive durable. */
+  attach(connection: ServedConnection, flush: () => Promise<void>): Promise<ServedEnd>;
   /** Opens the volume in that thread unless it is open there as specified; nothing to wait for when it is. */
   ensureOpen(spec: VolumeSpec): Promise<void> | undefined;
   /** The same for what does not depend on the drive's size, which may be another by now. */

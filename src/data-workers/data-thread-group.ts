@@ -13,6 +13,13 @@ export interface DataThreadGroup {
   stalledMs(nowMs: number): number;
   /** Closes the volume wherever it is open. */
   closeVolume(driveId: string): Promise<void>;
+  /**
+   * Has every change of the drive marked in a `ChangeMap`, in these threads and those that are started later; null ends
+   * that. When it returns, whatever was changed before and not marked has been written.
+   */
+  track(driveId: string, changes: SharedArrayBuffer | null): Promise<void>;
+  /** Closes what copying has open of the volume. */
+  closeStored(driveId: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -21,6 +28,16 @@ export function createDataThreadGroup(options: {
   maxThreads: number;
 }): DataThreadGroup {
   const threads: DataThreadClient[] = [];
+  const tracked = new Map<string, SharedArrayBuffer>();
+
+  function startThread(): DataThreadClient {
+    const thread = options.start();
+    threads.push(thread);
+    // Done before anything else that it is asked for.
+    for (const [driveId, changes] of tracked) void thread.call('track', { driveId, changes });
+    return thread;
+  }
+
   return {
     get pendingCalls() {
       return threads.reduce((sum, thread) => sum + thread.pendingCalls, 0);
@@ -28,11 +45,7 @@ export function createDataThreadGroup(options: {
     leastBusy() {
       const idle = threads.find((thread) => thread.pendingCalls === 0);
       if (idle !== undefined) return idle;
-      if (threads.length < options.maxThreads) {
-        const thread = options.start();
-        threads.push(thread);
-        return thread;
-      }
+      if (threads.length < options.maxThreads) return startThread();
       return threads.reduce((least, thread) => (thread.pendingCalls < least.pendingCalls ? thread : least));
     },
     stalledMs(nowMs) {
@@ -41,6 +54,14 @@ export function createDataThreadGroup(options: {
     },
     async closeVolume(driveId) {
       await Promise.all(threads.map((thread) => thread.closeVolume(driveId)));
+    },
+    async track(driveId, changes) {
+      if (changes === null) tracked.delete(driveId);
+      else tracked.set(driveId, changes);
+      await Promise.all(threads.map((thread) => thread.call('track', { driveId, changes })));
+    },
+    async closeStored(driveId) {
+      await Promise.all(threads.map((thread) => thread.call('closeStored', { driveId })));
     },
     async stop() {
       await Promise.all(threads.map((thread) => thread.stop()));

@@ -27,6 +27,8 @@ export interface Pools {
   threadsOf(poolName: string): DataThreadGroup;
   /** The threads of the pool that serve NBD connections. Throws like `threadsOf`. */
   connectionThreadsOf(poolName: string): DataThreadGroup;
+  /** Has every change of a drive marked by the threads of its pool; see `DataThreadGroup.track`. */
+  track(volume: { driveId: string; poolName: string }, changes: SharedArrayBuffer | null): Promise<void>;
   /** A word that is 1 while the pool has no room but what its reserve is for; for threads to look at. */
   lowWordOf(poolName: string): SharedArrayBuffer;
   statusOf(poolName: string): PoolStatus;

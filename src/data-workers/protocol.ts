@@ -3,6 +3,7 @@ import type { PoolRoom } from '../blockdev/storage-pool.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { Segment } from './arena.ts';
 import type { PoolSpec } from '../blockdev/pool-spec.ts';
+import type { StoredStretches } from './stored-copy.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /** What a data thread is started with. */
@@ -34,6 +35,14 @@ export interface ServedConnection {
   readonly stats: SharedArrayBuffer;
   /** A word that is 1 while the pool is low. */
   readonly poolState: SharedArrayBuffer;
+}
+
+/** How a connection has ended for a data thread. */
+export interface ServedEnd {
+  /** `released`: it was taken back, and goes on elsewhere. */
+  readonly reason: string;
+  /** What the client has sent that was not looked at, when it was taken back. */
+  readonly leftover: Uint8Array;
 }
 
 /** What a data thread asks of the main thread: to flush a drive, because many may share that. */
@@ -119,8 +128,10 @@ export interface Operations {
     result: ReceivedPart;
   };
   flush: { request: { driveId: string }; result: null };
-  /** Serves an NBD connection until it ends; answers why it has. */
-  attach: { request: ServedConnection; result: string };
+  /** Serves an NBD connection until it ends. */
+  attach: { request: ServedConnection; result: ServedEnd };
+  /** Takes an NBD connection back, once all that it was asked for has been answered: `attach` is answered then. */
+  release: { request: { connectionId: number }; result: null };
   /** Ends an NBD connection: when this is answered, not one byte more changes through it. */
   detach: { request: { connectionId: number }; result: null };
   /** Says that a flush that was wished for has been done, or has failed. */
@@ -131,6 +142,26 @@ export interface Operations {
   sha256: { request: { bodies: readonly (readonly Segment[])[] }; result: readonly Uint8Array[] };
   /** Answers the bytes written. */
   fillHoles: { request: { driveId: string; range: Range }; result: number };
+  /** Has every change of the drive marked in a `ChangeMap`, also by what has it open already; null ends that. */
+  track: { request: { driveId: string; changes: SharedArrayBuffer | null }; result: null };
+  /** The following copy what is stored; see `stored-copy.ts`. */
+  listStretches: { request: { driveId: string; fromBytes: number }; result: StoredStretches };
+  makeStored: { request: { driveId: string; sizeBytes: number; mayKeep: boolean }; result: boolean };
+  copyOut: { request: { driveId: string; range: Range; into: Segment }; result: readonly Range[] };
+  /** `through` is memory to compare with what is there; null to write without looking. */
+  copyIn: {
+    request: {
+      driveId: string;
+      range: Range;
+      from: Segment;
+      data: readonly Range[];
+      through: Segment | null;
+    };
+    result: number;
+  };
+  syncStored: { request: { driveId: string }; result: null };
+  /** Closes what these have open of the volume. */
+  closeStored: { request: { driveId: string }; result: null };
   /** The volumes in the pool. */
   list: { request: Record<never, never>; result: readonly string[] };
 }

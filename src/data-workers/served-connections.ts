@@ -8,9 +8,10 @@ import { Transmission } from '../nbd/transmission/transmission.ts';
 import type { EndReason } from '../nbd/transmission/transmission.ts';
 import { NBD_ERROR } from '../nbd/protocol-numbers.ts';
 import { READABLE } from '../runtime/socket-calls.ts';
-import type { DataThreadSetup, FlushWish, ServedConnection } from './protocol.ts';
+import type { DataThreadSetup, FlushWish, ServedConnection, ServedEnd } from './protocol.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { SocketLoop } from './socket-loop.ts';
+import type { TrackedChanges } from './tracked-changes.ts';
 
 interface ThreadParts {
   readonly setup: DataThreadSetup;
@@ -19,6 +20,7 @@ interface ThreadParts {
   readonly loop: SocketLoop;
   readonly pool: StoragePool;
   readonly engine: XtsEngine;
+  readonly changes: TrackedChanges;
   readonly wish: (wish: FlushWish) => void;
 }
 
@@ -26,7 +28,8 @@ interface ThreadParts {
 export class ServedConnections {
   readonly #parts: ThreadParts;
   readonly #buffers: IoBuffers | null;
-  readonly #attaching = new Set<number>();
+  /** Those whose volume is being opened, and what is to become of them instead of being served. */
+  readonly #attaching = new Map<number, 'cut' | 'released' | null>();
   readonly #transmissions = new Map<number, Transmission>();
   readonly #flushes = new Map<number, (error: number) => void>();
   #lastFlushId = 0;
@@ -45,36 +48,34 @@ export class ServedConnections {
           });
   }
 
-  /** Serves a connection until it ends. */
-  async attach(connection: ServedConnection): Promise<EndReason> {
-    const { pool, engine, loop } = this.#parts;
-    const access = connection.isReadOnly ? 'read-only' : 'read-write';
-    const { connectionId, descriptor } = connection;
-    this.#attaching.add(connectionId);
-    const device = await openVolume(pool, connection.spec, { engine, access, mayGrowElsewhere: true });
-    const { promise, resolve } = Promise.withResolvers<EndReason>();
+  /** Serves a connection until it ends or is released. */
+  async attach(connection: ServedConnection): Promise<ServedEnd> {
+    const { connectionId } = connection;
+    this.#attaching.set(connectionId, null);
     try {
-      if (!this.#attaching.delete(connectionId)) return 'cut';
-      const transmission = this.#transmission(connection, { device, onEnd: resolve });
-      this.#transmissions.set(connectionId, transmission);
-      loop.add(descriptor, READABLE, transmission);
-      transmission.onReady();
-      return await promise;
+      const device = await this.#open(connection);
+      try {
+        return await this.#serve(connection, device);
+      } finally {
+        await device.close();
+      }
     } finally {
-      this.#transmissions.get(connectionId)?.end('cut');
-      this.#transmissions.delete(connectionId);
-      loop.remove(descriptor);
-      // Seen by the client at once, whoever else has a descriptor of the socket.
-      loop.calls.shutdown(descriptor);
-      await device.close();
+      this.#attaching.delete(connectionId);
     }
   }
 
   /** Ends a connection. What it has changed it has changed; nothing is under way between two turns of the loop. */
   detach(connectionId: number): null {
     // One whose volume is still being opened will not begin.
-    this.#attaching.delete(connectionId);
+    if (this.#attaching.has(connectionId)) this.#attaching.set(connectionId, 'cut');
     this.#transmissions.get(connectionId)?.end('cut');
+    return null;
+  }
+
+  /** Ends serving a connection where it can go on elsewhere: when nothing that was asked for is left to be answered. */
+  release(connectionId: number): null {
+    if (this.#attaching.get(connectionId) === null) this.#attaching.set(connectionId, 'released');
+    this.#transmissions.get(connectionId)?.release();
     return null;
   }
 
@@ -83,6 +84,40 @@ export class ServedConnections {
     this.#flushes.delete(flushId);
     done?.(isDone ? 0 : NBD_ERROR.EIO);
     return null;
+  }
+
+  async #open({ isReadOnly, spec }: ServedConnection): Promise<Volume> {
+    const { pool, engine, changes } = this.#parts;
+    return await openVolume(pool, spec, {
+      engine,
+      access: isReadOnly ? 'read-only' : 'read-write',
+      mayGrowElsewhere: true,
+      changes: changes.trackerOf(spec.driveId),
+    });
+  }
+
+  async #serve(connection: ServedConnection, device: Volume): Promise<ServedEnd> {
+    const { loop } = this.#parts;
+    const { connectionId, descriptor, leftover } = connection;
+    const early = this.#attaching.get(connectionId) ?? null;
+    this.#attaching.delete(connectionId);
+    let end: ServedEnd = { reason: early ?? 'cut', leftover };
+    try {
+      if (early !== null) return end;
+      const { promise, resolve } = Promise.withResolvers<EndReason>();
+      const transmission = this.#transmission(connection, { device, onEnd: resolve });
+      this.#transmissions.set(connectionId, transmission);
+      loop.add(descriptor, READABLE, transmission);
+      transmission.onReady();
+      end = { reason: await promise, leftover: transmission.leftover() };
+      return end;
+    } finally {
+      this.#transmissions.get(connectionId)?.end('cut');
+      this.#transmissions.delete(connectionId);
+      loop.remove(descriptor);
+      // Seen by the client at once, whoever else has a descriptor of the socket.
+      if (end.reason !== 'released') loop.calls.shutdown(descriptor);
+    }
   }
 
   #transmission(

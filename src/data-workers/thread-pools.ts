@@ -86,6 +86,14 @@ class ThreadPools implements Pools {
     return this.#activeState(poolName).connectionThreads;
   }
 
+  async track(
+    { driveId, poolName }: { driveId: string; poolName: string },
+    changes: SharedArrayBuffer | null,
+  ): Promise<void> {
+    const { threads, connectionThreads } = this.#stateOf(poolName);
+    await Promise.all([threads.track(driveId, changes), connectionThreads.track(driveId, changes)]);
+  }
+
   lowWordOf(poolName: string): SharedArrayBuffer {
     return this.#stateOf(poolName).lowWord;
   }

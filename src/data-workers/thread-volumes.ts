@@ -1,6 +1,5 @@
 import type { Range } from '../blockdev/block-device.ts';
 import { isSectorRange } from '../blockdev/layers/in-place-write.ts';
-import { MIB } from '../core/sizes.ts';
 import type { Arena, Segment } from './arena.ts';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
@@ -12,11 +11,12 @@ import type { DataThreadGroup } from './data-thread-group.ts';
 import { createFlushGroup } from './flush-group.ts';
 import type { FlushGroup } from './flush-group.ts';
 import { pieceCount, readPieces, READ_WINDOW_PIECES } from './piece-reader.ts';
+import { allSettledThenThrow, lendTogether, placed } from './lent-pieces.ts';
 import type { PieceLender } from './piece-lender.ts';
 import type { Pools } from './pools.ts';
 import type { VolumeSpec } from './volume.ts';
+import type { ServedAttachment, StoredVolume, StoredVolumes } from './stored-volumes.ts';
 import type {
-  AttachedConnection,
   BodyWrite,
   IncomingBody,
   LentPiece,
@@ -25,22 +25,13 @@ import type {
   ReceivedBody,
   Sending,
   SocketOutput,
-  Volumes,
 } from './volumes.ts';
 import type { MappedBlock, Operations } from './protocol.ts';
 import { sendRange } from './range-sender.ts';
 import { poolFailure } from './pool-failure.ts';
 
-/** What one call of `fillHoles` may occupy a data thread with. */
-const FILL_STEP_BYTES = 16 * MIB;
 /** What a slow client's read holds of ordinary memory while it waits. */
 const SLOW_READ_BYTES = 64 * 1024;
-
-/** Where a volume is. */
-interface StoredVolume {
-  readonly driveId: string;
-  readonly poolName: string;
-}
 
 export interface ThreadVolumesOptions {
   readonly arena: Arena;
@@ -51,11 +42,11 @@ export interface ThreadVolumesOptions {
 }
 
 /** Volumes served by each pool's own data threads. */
-export function createThreadVolumes(options: ThreadVolumesOptions): Volumes {
+export function createThreadVolumes(options: ThreadVolumesOptions): StoredVolumes {
   return new ThreadVolumes(options);
 }
 
-class ThreadVolumes implements Volumes {
+class ThreadVolumes implements StoredVolumes {
   readonly #options: ThreadVolumesOptions;
   readonly #memory: WebAssembly.Memory;
   readonly #sockets = loadSocketCalls();
@@ -75,14 +66,14 @@ class ThreadVolumes implements Volumes {
   }
 
   async remove(volume: StoredVolume): Promise<void> {
-    await this.close(volume);
+    await this.#close(volume);
     const { driveId } = volume;
     await answered(volume, () => this.#groupOf(volume).leastBusy().call('remove', { driveId }));
   }
 
   async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
     await this.#onVolume(spec, (thread) => thread.call('resize', { driveId: spec.driveId, sizeBytes }));
-    await this.close(spec);
+    await this.#close(spec);
   }
 
   async read(spec: VolumeSpec, range: Range): Promise<LentPieces> {
@@ -169,7 +160,7 @@ class ThreadVolumes implements Volumes {
     return writtenBytes;
   }
 
-  attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection {
+  attach(spec: VolumeSpec, connection: NbdConnection): ServedAttachment {
     const { pools } = this.#options;
     const thread = pools.connectionThreadsOf(spec.poolName).leastBusy();
     this.#lastConnectionId += 1;
@@ -182,6 +173,9 @@ class ThreadVolumes implements Volumes {
     );
     return {
       ended,
+      async release() {
+        await thread.call('release', { connectionId });
+      },
       async detach() {
         await thread.call('detach', { connectionId });
         await ended.catch(() => undefined);
@@ -197,19 +191,21 @@ class ThreadVolumes implements Volumes {
     return await this.#onVolume(spec, (thread) => thread.call('map', { driveId, range, withHash }));
   }
 
-  async fillHoles(spec: VolumeSpec, signal: AbortSignal): Promise<number> {
+  async fillHoles(spec: VolumeSpec, range: Range): Promise<number> {
+    const { driveId } = spec;
+    const done = await this.#options.pools.admit(spec.poolName, range.lengthBytes);
     let writtenBytes = 0;
-    for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
-      signal.throwIfAborted();
-      const lengthBytes = Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes);
-      writtenBytes += await this.#fillStep(spec, { offsetBytes, lengthBytes });
+    try {
+      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('fillHoles', { driveId, range }));
+    } finally {
+      done(writtenBytes);
     }
     if (writtenBytes > 0) await this.#flush(spec);
     return writtenBytes;
   }
 
-  async close(volume: StoredVolume): Promise<void> {
-    this.#flushGroups.delete(volume.driveId);
+  async #close(volume: StoredVolume): Promise<void> {
+    this.#flushGroups.delete(keyOf(volume));
     await this.#groupOf(volume).closeVolume(volume.driveId);
   }
 
@@ -279,7 +275,7 @@ class ThreadVolumes implements Volumes {
 
   async #flush(spec: VolumeSpec): Promise<void> {
     const { driveId } = spec;
-    let group = this.#flushGroups.get(driveId);
+    let group = this.#flushGroups.get(keyOf(spec));
     if (group === undefined) {
       group = createFlushGroup(async () => {
         const thread = this.#groupOf(spec).leastBusy();
@@ -288,7 +284,7 @@ class ThreadVolumes implements Volumes {
           await thread.call('flush', { driveId });
         });
       });
-      this.#flushGroups.set(driveId, group);
+      this.#flushGroups.set(keyOf(spec), group);
     }
     await group.flush();
   }
@@ -313,18 +309,6 @@ class ThreadVolumes implements Volumes {
       done(writtenBytes);
     }
   }
-
-  async #fillStep(spec: VolumeSpec, range: Range): Promise<number> {
-    const { driveId } = spec;
-    const done = await this.#options.pools.admit(spec.poolName, range.lengthBytes);
-    let writtenBytes = 0;
-    try {
-      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('fillHoles', { driveId, range }));
-      return writtenBytes;
-    } finally {
-      done(writtenBytes);
-    }
-  }
 }
 
 /** Whether nothing that will be looked at is lost when a body is encrypted while it comes. */
@@ -337,6 +321,10 @@ function canEncryptAhead(
   return volumeKey !== null && isPlain && isSectorRange({ offsetBytes, lengthBytes });
 }
 
+function keyOf({ driveId, poolName }: StoredVolume): string {
+  return `${poolName} ${driveId}`;
+}
+
 /** Translates what the operating system says of a pool into an error of the domain. */
 async function answered<Result>(volume: StoredVolume, work: () => Promise<Result>): Promise<Result> {
   try {
@@ -344,48 +332,4 @@ async function answered<Result>(volume: StoredVolume, work: () => Promise<Result
   } catch (error) {
     throw poolFailure(error, volume);
   }
-}
-
-/** Assigns the range to segments of memory, in order. */
-function placed(range: Range, segments: readonly Segment[]): { offsetBytes: number; segment: Segment }[] {
-  let offsetBytes = range.offsetBytes;
-  const end = range.offsetBytes + range.lengthBytes;
-  return segments.map(({ address, lengthBytes }) => {
-    const part = Math.min(lengthBytes, end - offsetBytes);
-    const placement = { offsetBytes, segment: { address, lengthBytes: part } };
-    offsetBytes += part;
-    return placement;
-  });
-}
-
-/** The memory of a failed read may only be lent anew once nothing is being read into it any more. */
-async function allSettledThenThrow(work: readonly Promise<unknown>[]): Promise<void> {
-  await Promise.allSettled(work);
-  await Promise.all(work);
-}
-
-/** Pieces of memory that are given back together, when the last one is released. */
-function lendTogether(views: readonly Uint8Array[], release: () => void): LentPieces {
-  let outstanding = views.length;
-  const releaseOne = (): void => {
-    outstanding -= 1;
-    if (outstanding === 0) release();
-  };
-  async function* pieces(): AsyncGenerator<LentPiece> {
-    let lent = 0;
-    try {
-      for (const bytes of views) {
-        lent += 1;
-        yield { bytes, release: releaseOne };
-      }
-    } finally {
-      for (; lent < views.length; lent += 1) releaseOne();
-    }
-  }
-  return {
-    pieces: pieces(),
-    abandon: () => {
-      for (let index = 0; index < views.length; index += 1) releaseOne();
-    },
-  };
 }

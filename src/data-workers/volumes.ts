@@ -3,7 +3,8 @@ import type { MappedBlock } from './protocol.ts';
 import type { VolumeSpec } from './volume.ts';
 
 /**
- * The stored drives, as the main thread sees them: every call is done by a data thread of the drive's pool.
+ * The stored drives, as the main thread sees them: every call is done by a data thread of the drive's pool. A drive that
+ * has moved since its specification was made is found where it is now.
  *
  * Errors: DriveError `system` while the pool does not answer or its disk fails, `full` when it has no room,
  * `usage` for a body that is found bad.
@@ -32,15 +33,15 @@ export interface Volumes {
   write(spec: VolumeSpec, request: BodyWrite): Promise<number>;
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
   map(spec: VolumeSpec, request: { range: Range; withHash: boolean }): Promise<readonly MappedBlock[]>;
-  /**
-   * Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. Rejects with the signal's
-   * reason once it is aborted; what has been filled by then stays.
-   */
-  fillHoles(spec: VolumeSpec, signal: AbortSignal): Promise<number>;
+  /** Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. */
+  fillHoles(spec: VolumeSpec, range: Range): Promise<number>;
   /** Serves an NBD connection, whose handshake is over, until it ends. */
   attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection;
-  /** Closes the volume in every thread. */
-  close(volume: { driveId: string; poolName: string }): Promise<void>;
+  /**
+   * Has the work done while nothing changes the drive, by whatever way: who wants to waits. Then all go on, in the pool that
+   * the work names; where they were when it throws, which this does too.
+   */
+  relocate(driveId: string, work: () => Promise<string>): Promise<void>;
 }
 
 /** An NBD connection whose handshake is over. */

@@ -4,8 +4,10 @@ import type { Info } from '../service/service.ts';
 import {
   CREATE_USER,
   EXPORT_KEY,
+  MOVE_DRIVE,
   parseCreateUser,
   parseExportKey,
+  parseMoveDrive,
   parseSetUser,
   SET_USER,
 } from './admin-inputs.ts';
@@ -130,6 +132,24 @@ export const ADMIN_COMMANDS: readonly Command[] = [
       const change = parseDriveLimits(call.fields);
       return info(await call.service.administration.setDriveLimits(call.actor, driveId, change));
     },
+  },
+  {
+    ...CHANGE,
+    path: '/admin/drives/:drive/move',
+    summary: 'Moves a drive to another pool while it is used; the work is done behind the answer.',
+    input: MOVE_DRIVE,
+    run: async (call) => {
+      const driveId = driveParam(call);
+      return info(
+        await call.service.administration.moveDrive(call.actor, driveId, parseMoveDrive(call.fields)),
+      );
+    },
+  },
+  {
+    ...CHANGE,
+    path: '/admin/drives/:drive/move/cancel',
+    summary: "Ends a drive's move and leaves it where it was; nothing happens when there is none.",
+    run: async (call) => info(await call.service.administration.cancelMove(call.actor, driveParam(call))),
   },
   {
     ...CHANGE,

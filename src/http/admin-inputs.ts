@@ -28,11 +28,21 @@ const EXPORT_FIELDS = {
   ),
 };
 
+const MOVE_FIELDS = {
+  pool: textField(INPUT_LIMITS.nameBytes, 'The name of the pool that the drive is to lie in.'),
+};
+
 const OPTIONAL = { required: [], hasAttributes: false, refused: {} };
 
 export const CREATE_USER: InputSpec<typeof USER_FIELDS> = { ...OPTIONAL, fields: USER_FIELDS };
 export const SET_USER: InputSpec<typeof SET_USER_FIELDS> = { ...OPTIONAL, fields: SET_USER_FIELDS };
 export const EXPORT_KEY: InputSpec<typeof EXPORT_FIELDS> = { ...OPTIONAL, fields: EXPORT_FIELDS };
+
+export const MOVE_DRIVE: InputSpec<typeof MOVE_FIELDS> = {
+  ...OPTIONAL,
+  fields: MOVE_FIELDS,
+  required: ['pool'],
+};
 
 export function parseCreateUser(fields: CommandFields): CreateUserInput {
   const { input } = parseInput(CREATE_USER, fields);
@@ -58,4 +68,9 @@ export function parseSetUser(fields: CommandFields): SetUserInput {
 export function parseExportKey(fields: CommandFields): { fillHoles: boolean } {
   const { input } = parseInput(EXPORT_KEY, fields);
   return { fillHoles: input.fill ?? true };
+}
+
+export function parseMoveDrive(fields: CommandFields): { poolName: string } {
+  const { input } = parseInput(MOVE_DRIVE, fields);
+  return { poolName: input.pool ?? '' };
 }

@@ -9,7 +9,7 @@ import type { ImagingThreads } from './imaging-threads.ts';
 import { releaseOwnLeases } from './job-ending.ts';
 import { startJob } from './job-start.ts';
 import type { StartedJob } from './job-start.ts';
-import { createPump } from './pump.ts';
+import { createPump } from '../runtime/pump.ts';
 import { createWaitingJobs } from './waiting-jobs.ts';
 
 /** Works through the imaging queue. */

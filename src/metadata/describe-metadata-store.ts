@@ -3,6 +3,7 @@ import { describeClaimQueries } from './describe-claim-queries.ts';
 import { describeDriveLists } from './describe-drive-lists.ts';
 import { describeDriveQueries } from './describe-drive-queries.ts';
 import { describeImagingQueries } from './describe-imaging-queries.ts';
+import { describeMoveQueries } from './describe-move-queries.ts';
 import { describeNodeQueries } from './describe-node-queries.ts';
 import { describeTransactions } from './describe-transactions.ts';
 import { describeUserQueries } from './describe-user-queries.ts';
@@ -32,6 +33,7 @@ export function describeMetadataStore(name: string, open: () => Promise<Metadata
     describeDriveLists(current);
     describeImagingQueries(current);
     describeClaimQueries(current);
+    describeMoveQueries(current);
     describeNodeQueries(current);
   });
 }

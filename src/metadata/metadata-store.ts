@@ -1,6 +1,7 @@
 import type { Claim, ClaimName } from '../core/claim.ts';
 import type { Drive, DriveCounters, DriveState } from '../core/drive.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
+import type { DriveMove } from '../core/move.ts';
 import type { Node, NodePool, NodeState } from '../core/node.ts';
 import type { Usage, User } from '../core/user.ts';
 
@@ -20,6 +21,7 @@ export interface MetadataStore {
   readonly drives: DriveReader;
   readonly imaging: ImagingReader;
   readonly claims: ClaimReader;
+  readonly moves: MoveReader;
   readonly nodes: NodeReader;
   transaction<Result>(work: (tx: MetadataTransaction) => Promise<Result>): Promise<Result>;
   /**
@@ -38,6 +40,8 @@ export interface MetadataTransaction {
   readonly drives: DriveReader & DriveWriter;
   readonly imaging: ImagingReader & ImagingWriter;
   readonly claims: ClaimReader & ClaimWriter;
+  readonly moves: MoveReader & MoveWriter;
+  readonly strays: StrayVolumeStore;
   readonly nodes: NodeReader & NodeWriter;
   readonly settings: SettingStore;
 }
@@ -91,6 +95,8 @@ export interface DriveReader {
     driveId: string;
     bodyHash: Uint8Array;
   } | null>;
+  /** Drives that this one avoids or that avoid it, those that there still are, in whatever state they are. */
+  listApart(driveId: string): Promise<readonly Drive[]>;
   /** Drives and bytes in each pool, of every state. */
   usageByPool(): Promise<ReadonlyMap<string, Usage>>;
 }
@@ -104,6 +110,8 @@ export interface WrappedKeys {
 
 export interface DriveWriter {
   insert(drive: Drive, keys: WrappedKeys | null): Promise<void>;
+  /** Remembers which drives this one avoids, for as long as both exist. */
+  insertAvoided(driveId: string, avoidedIds: readonly string[]): Promise<void>;
   /** Replaces everything but counters, keys, owner and creation time. Throws DriveError `missing` when there is none. */
   update(drive: Drive): Promise<void>;
   /** Forgets the drive and all that belongs to it. Nothing happens when it does not exist. */
@@ -197,6 +205,42 @@ export interface ClaimWriter {
   put(claim: Claim): Promise<void>;
   /** Ends this very claim; false when it has ended already. */
   remove(claim: ClaimName): Promise<boolean>;
+}
+
+export interface MoveReader {
+  /** The move of this drive, also one that has failed; null when there is none. */
+  find(driveId: string): Promise<DriveMove | null>;
+  /** The moves of these drives, in no order. */
+  list(driveIds: readonly string[]): Promise<readonly DriveMove[]>;
+  /** The moves that have not failed, oldest first, at most `limit`. */
+  listUnderWay(limit: number): Promise<readonly DriveMove[]>;
+}
+
+export interface MoveWriter {
+  /** A new move, queued behind all others, in place of one that has failed. Throws DriveError `busy` when one is under way. */
+  insert(move: Pick<DriveMove, 'driveId' | 'poolName' | 'totalBytes' | 'createdAtMs'>): Promise<void>;
+  /** Records how far a move is that goes to the pool it names; false when there is no such move under way any more. */
+  progress(
+    move: Pick<DriveMove, 'driveId' | 'poolName' | 'state' | 'error' | 'doneBytes' | 'totalBytes'>,
+  ): Promise<boolean>;
+  /** Nothing happens when there is none. */
+  remove(driveId: string): Promise<void>;
+}
+
+/** A volume in a pool, by its drive's UUID. */
+export interface StrayVolume {
+  readonly driveId: string;
+  readonly poolName: string;
+}
+
+/** Volumes that are to be removed, because their drive lies in another pool or is there no more. */
+export interface StrayVolumeStore {
+  /** Those of one pool, in the order of their drives' UUIDs. */
+  list(poolName: string, page: Page): Promise<readonly StrayVolume[]>;
+  has(volume: StrayVolume): Promise<boolean>;
+  /** Nothing happens when it is known already. */
+  insert(volume: StrayVolume): Promise<void>;
+  remove(volume: StrayVolume): Promise<void>;
 }
 
 /** The nodes that use the database. Times are by its own clock, whatever those of the nodes say. */

@@ -2,6 +2,7 @@ import type { Generated } from 'kysely';
 import type { ClaimAccess } from '../core/claim.ts';
 import type { ClaimType, DriveCipher, DriveState, Tier } from '../core/drive.ts';
 import type { Conversion, ImagingState } from '../core/imaging.ts';
+import type { MoveState } from '../core/move.ts';
 import type { NodeState } from '../core/node.ts';
 
 /** The tables, as every database has them. Truth values are 0 and 1, times are milliseconds since 1970. */
@@ -16,6 +17,9 @@ export interface Schema {
   idempotency_keys: IdempotencyKeyTable;
   imaging_jobs: ImagingJobTable;
   claims: ClaimTable;
+  avoided_drives: AvoidedDriveTable;
+  drive_moves: DriveMoveTable;
+  stray_volumes: StrayVolumeTable;
   nodes: NodeTable;
   pools: PoolTable;
   settings: SettingTable;
@@ -128,6 +132,29 @@ interface ClaimTable {
   claimed_at_ms: number;
   lease_ms: number | null;
   expires_at_ms: number | null;
+}
+
+/** That `drive_id` was made to share no failure domain with `avoided_id`. */
+interface AvoidedDriveTable {
+  drive_id: string;
+  avoided_id: string;
+}
+
+/** `position` is the place in the queue. */
+export interface DriveMoveTable {
+  position: Generated<number>;
+  drive_id: string;
+  pool_name: string;
+  state: MoveState;
+  error: string | null;
+  done_bytes: number;
+  total_bytes: number;
+  created_at_ms: number;
+}
+
+interface StrayVolumeTable {
+  pool_name: string;
+  drive_id: string;
 }
 
 /** `state` is what the node itself has said; times are the database's own. */

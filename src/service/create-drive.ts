@@ -2,8 +2,9 @@ import type { Drive } from '../core/drive.ts';
 import { NO_COUNTERS } from '../core/drive.ts';
 import { NO_LIMITS } from '../core/drive-limits.ts';
 import { DriveError } from '../core/errors.ts';
+import { isMoving } from '../core/move.ts';
 import { placeDrive } from '../core/placement.ts';
-import type { PlacementPool } from '../core/placement.ts';
+import type { AvoidedDrive, PlacementPool } from '../core/placement.ts';
 import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
 import type { User } from '../core/user.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
@@ -63,6 +64,7 @@ async function createNew(
     context.poolLoads.add(poolName, input.sizeBytes);
     const created = newDrive(context, actor, input, { driveId, poolName });
     await tx.drives.insert(created, secrets?.wrapped ?? null);
+    await tx.drives.insertAvoided(driveId, input.avoid ?? []);
     if (idempotency !== undefined) await remember(context, tx, actor, idempotency, driveId);
     return created;
   });
@@ -84,9 +86,11 @@ async function place(
   placing: { driveId: string; input: CreateDriveInput; pools: readonly PlacementPool[] },
 ): Promise<string> {
   const { driveId, input, pools } = placing;
-  const avoid: Drive[] = [];
+  const avoid: AvoidedDrive[] = [];
   for (const avoidedId of new Set(input.avoid)) {
     avoid.push(await findOwned(tx.drives, actor.userId, avoidedId));
+    const move = await tx.moves.find(avoidedId);
+    if (isMoving(move)) avoid.push(move);
   }
   const request = { driveId, sizeBytes: input.sizeBytes, tier: input.tier ?? 'disk', avoid };
   return placeDrive(request, pools).name;

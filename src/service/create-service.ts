@@ -1,6 +1,7 @@
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
 import { authenticate } from './authenticate.ts';
+import { cancelMove } from './cancel-move.ts';
 import { claimDrive } from './claim-drive.ts';
 import { createDrive } from './create-drive.ts';
 import { destroyDrive } from './destroy-drive.ts';
@@ -15,6 +16,7 @@ import type { LoginThrottle } from './login-throttle.ts';
 import { exportKey, rotateMasterKey } from './manage-keys.ts';
 import { createUser, listUsers, rotateUserKey, setUser, showUser } from './manage-users.ts';
 import { mapDrive } from './map-drive.ts';
+import { moveDrive } from './move-drive.ts';
 import { readDrive } from './read-drive.ts';
 import { releaseDrive } from './release-drive.ts';
 import { renewClaim } from './renew-claim.ts';
@@ -114,6 +116,14 @@ function administrationService(context: ServiceContext): AdministrationService {
     async setDriveLimits(actor, driveId, change) {
       requireAdmin(actor);
       return await setDriveLimits(context, driveId, change);
+    },
+    async moveDrive(actor, driveId, input) {
+      requireAdmin(actor);
+      return await moveDrive(context, driveId, input);
+    },
+    async cancelMove(actor, driveId) {
+      requireAdmin(actor);
+      return await cancelMove(context, driveId);
     },
     async driveInfo(actor, driveId) {
       requireAdmin(actor);

@@ -3,6 +3,8 @@ import { isPublic } from '../core/drive.ts';
 import type { Drive } from '../core/drive.ts';
 import { imagingClaim, imagingPercent } from '../core/imaging.ts';
 import type { ImagingJob } from '../core/imaging.ts';
+import { isMoving, movePercent } from '../core/move.ts';
+import type { DriveMove } from '../core/move.ts';
 import { describeHolding } from './claim-info.ts';
 import type { OpenConnections } from './connections.ts';
 import type { Info, InfoDetail } from './service.ts';
@@ -17,6 +19,8 @@ export interface DriveSituation {
   readonly claims: readonly Claim[];
   /** Its open connections. */
   readonly open: readonly OpenConnections[];
+  /** Its move to another pool, also one that has failed; null when there is none. */
+  readonly move: DriveMove | null;
 }
 
 /** Whether an imaging holds the drive: as its target, or as a source that not everybody may read. */
@@ -52,12 +56,15 @@ export function describeDrive(
       : {}),
     imaging: imaging === undefined ? null : describeImaging(imaging, view.detail),
     'imaging:error': drive.imagingError,
+    ...(isOwner && view.detail === 'full' ? describeMove(situation.move) : {}),
     'read:bytes': String(drive.counters.readBytes),
     'read:requests': String(drive.counters.readRequests),
     'write:bytes': String(drive.counters.writeBytes),
     'write:requests': String(drive.counters.writeRequests),
     'encryption:cipher': drive.cipher,
     tier: drive.tier,
+    // Where drives lie is the administrators' business.
+    pool: view.viewerId === null ? drive.poolName : null,
   };
   if (isOwner) Object.assign(info, view.detail === 'full' ? describeLimits(drive) : {}, describeOwned(drive));
   return Object.fromEntries(
@@ -65,6 +72,16 @@ export function describeDrive(
       (pair): pair is [string, string | number] => pair[1] !== null && pair[1] !== '',
     ),
   );
+}
+
+function describeMove(move: DriveMove | null): Record<string, string | null> {
+  if (move === null) return {};
+  const progress = isMoving(move) ? `${movePercent(move)}%` : null;
+  return {
+    'moving:to': isMoving(move) ? move.poolName : null,
+    'moving:progress': progress,
+    'moving:error': move.error,
+  };
 }
 
 function describeLimits({ limits }: Drive): Record<string, string | null> {

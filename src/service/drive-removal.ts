@@ -3,6 +3,7 @@ import type { Drive, DriveEvent } from '../core/drive.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import { LIST_PAGE_DRIVES } from './limits.ts';
 import type { ServiceContext } from './service-context.ts';
+import { removeStrays } from './stray-removal.ts';
 
 /** The first half of a destroy: once committed the drive is in no answer and its key is gone for good. */
 export async function beginDestroyInside(
@@ -44,7 +45,7 @@ export async function abandonDrive(context: ServiceContext, drive: Drive): Promi
 
 /**
  * Finishes what an earlier life of the server, or a pool or database that was away, has left half done in one pool: creates that
- * were never acknowledged are undone, destroys that were are carried through.
+ * were never acknowledged are undone, destroys that were are carried through, what moves have left is removed.
  */
 export async function finishRemovals(context: ServiceContext, poolName: string): Promise<void> {
   for (const state of ['creating', 'destroying'] as const) {
@@ -67,4 +68,5 @@ export async function finishRemovals(context: ServiceContext, poolName: string):
       if (after === null) break;
     }
   }
+  await removeStrays(context, poolName);
 }

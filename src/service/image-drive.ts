@@ -1,6 +1,7 @@
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
+import { refuseMoving } from '../core/move.ts';
 import type { User } from '../core/user.ts';
 import { liveClaims } from '../core/claim.ts';
 import type { Claim } from '../core/claim.ts';
@@ -18,7 +19,7 @@ export interface ImageDriveRequest {
  * Puts an imaging into the queue. From here on both drives show it; the work is done behind the answer.
  *
  * @throws DriveError usage for the same drive twice and for a plain copy that is larger than the target; busy when one
- *   of them is claimed or imaging; full when the target's pool has no room
+ *   of them is claimed or imaging, or the target is moving; full when the target's pool has no room
  */
 export async function imageDrive(
   context: ServiceContext,
@@ -35,6 +36,7 @@ export async function imageDrive(
     const jobs = await tx.imaging.listTouching([targetDriveId, sourceDriveId]);
     const claims = await tx.claims.list([targetDriveId, sourceDriveId]);
     checkState(target, source, jobs);
+    refuseMoving(await tx.moves.find(targetDriveId), 'imaged');
     checkClaims(target, source, liveClaims(claims, context.now()));
     checkFits(target, source, conversion);
     checkRoom(context, target);

@@ -22,13 +22,18 @@ export async function exportKey(
   }
   const { passphrase } = unwrapSecrets(context, driveId, keys);
   const filledBytes = fillHoles ? await fill(context, drive, signal) : 0;
+  // It may have moved meanwhile.
+  const filled = await findAny(context.metadata.drives, driveId);
   return {
     drive: driveId,
     passphrase: Buffer.from(passphrase).toString('latin1'),
-    volume: context.pools.volumeLocation(drive),
+    volume: context.pools.volumeLocation(filled),
     'filled:bytes': String(filledBytes),
   };
 }
+
+/** What is filled between two looks at whether the client is still there. */
+const FILL_STEP_BYTES = 16 * MIB;
 
 async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal): Promise<number> {
   const jobs = await context.metadata.imaging.listTouching([drive.driveId]);
@@ -44,7 +49,13 @@ async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal):
       { drive: drive.driveId, pool: drive.poolName },
     );
   }
-  return await context.volumes.fillHoles(spec, signal);
+  let filledBytes = 0;
+  for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
+    signal.throwIfAborted();
+    const range = { offsetBytes, lengthBytes: Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes) };
+    filledBytes += await context.volumes.fillHoles(spec, range);
+  }
+  return filledBytes;
 }
 
 /** Looked at in one go; only extents are read. */

@@ -6,6 +6,7 @@ import type { AuditEvent } from './audit.ts';
 import type { Connections } from './connections.ts';
 import type { CounterBuffer } from './counter-buffer.ts';
 import type { DriveActivity } from './drive-activity.ts';
+import type { DriveMoves } from './drive-moves.ts';
 import type { KeyedMutex } from './keyed-mutex.ts';
 import type { KeyVault } from './key-vault.ts';
 import type { NodePresence } from './node-presence.ts';
@@ -31,6 +32,8 @@ export interface ServiceContext {
   readonly resizing: KeyedMutex;
   /** One change of a drive's claims at a time. */
   readonly claiming: KeyedMutex;
+  /** One removal at a time of what a drive has left behind. */
+  readonly removingStrays: KeyedMutex;
   /** Drives whose claims may have changed in a commit of unknown outcome: who has lost them is still to be cut. */
   readonly doubtfulClaims: Set<string>;
   readonly connections: Connections;
@@ -43,6 +46,9 @@ export interface ServiceContext {
   readonly activity: DriveActivity;
   readonly keyVault: KeyVault;
   readonly volumeKeys: VolumeKeys;
+  readonly moves: DriveMoves;
+  /** Whether there may be other nodes, which serve the drives of pools that are no directories too. */
+  readonly mayHaveOtherNodes: boolean;
   /** Tells the imaging queue that a job was added. */
   readonly wakeImaging: () => void;
   readonly now: () => number;

@@ -234,6 +234,10 @@ export interface AdministrationService {
   nodeInfos(actor: User): Promise<readonly Info[]>;
   /** Changes what is given of the limits of a drive's I/O; null removes one. Answers with its info. */
   setDriveLimits(actor: User, driveId: string, change: DriveLimitsChange): Promise<Info>;
+  /** Begins to move a drive to another pool while it is used; see `moveDrive`. Answers with its info. */
+  moveDrive(actor: User, driveId: string, input: { poolName: string }): Promise<Info>;
+  /** Ends a drive's move, and leaves it where it was. Answers with its info. */
+  cancelMove(actor: User, driveId: string): Promise<Info>;
   /** Any drive of any user. */
   driveInfo(actor: User, driveId: string): Promise<Info>;
   driveInfos(

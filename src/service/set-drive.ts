@@ -1,6 +1,7 @@
 import type { Claim } from '../core/claim.ts';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
+import { isMoving, refuseMoving } from '../core/move.ts';
 import { suits } from '../core/placement.ts';
 import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
 import type { User } from '../core/user.ts';
@@ -102,7 +103,7 @@ async function checkedChange(
   const live = await findLiveClaims(tx.claims, drive.driveId, context);
   await checkNewSize(tx, actor, drive, { sizeBytes: input.sizeBytes ?? drive.sizeBytes, live });
   refuseNewClaimType(drive, live, input.claimType ?? drive.claimType);
-  checkNewTier(context, drive, input);
+  await checkNewTier(context, tx, drive, input);
   return {
     ...drive,
     name: input.name === undefined ? drive.name : input.name === '' ? null : input.name,
@@ -125,6 +126,7 @@ async function checkNewSize(
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 1 || sizeBytes > MAX_DRIVE_BYTES) {
     throw new DriveError('usage', `A drive's size is 1 to ${MAX_DRIVE_BYTES} bytes, not ${sizeBytes}.`);
   }
+  refuseMoving(await tx.moves.find(drive.driveId), 'resized');
   if (sizeBytes > drive.sizeBytes) {
     await checkQuota(tx, actor, { drives: 0, sizeBytes: sizeBytes - drive.sizeBytes });
     return;
@@ -142,15 +144,25 @@ async function checkNewSize(
   }
 }
 
-function checkNewTier(context: ServiceContext, drive: Drive, input: SetDriveInput): void {
-  if (input.tier === undefined || input.tier === drive.tier) return;
-  const pool = context.pools.configs.find((config) => config.spec.name === drive.poolName);
-  if (pool === undefined || suits(pool, input.tier)) return;
-  throw new DriveError(
-    'full',
-    `Drive ${drive.driveId} is in pool ${drive.poolName}, whose tier is ${pool.tier ?? 'any'}, not ${input.tier}.`,
-    { drive: drive.driveId, pool: drive.poolName },
-  );
+/** The tier must suit the pool that the drive lies in, and the one that it is moving to. */
+async function checkNewTier(
+  context: ServiceContext,
+  tx: MetadataTransaction,
+  drive: Drive,
+  input: SetDriveInput,
+): Promise<void> {
+  const { tier } = input;
+  if (tier === undefined || tier === drive.tier) return;
+  const move = await tx.moves.find(drive.driveId);
+  const poolNames = new Set([drive.poolName, ...(isMoving(move) ? [move.poolName] : [])]);
+  for (const { spec, tier: poolTier } of context.pools.configs) {
+    if (!poolNames.has(spec.name) || suits({ tier: poolTier }, tier)) continue;
+    throw new DriveError(
+      'full',
+      `Drive ${drive.driveId} is in pool ${spec.name}, whose tier is ${poolTier ?? 'any'}, not ${tier}.`,
+      { drive: drive.driveId, pool: spec.name },
+    );
+  }
 }
 
 function mergeAttributes(

@@ -17,7 +17,7 @@ export async function showDrive(
   return info;
 }
 
-/** The same of a page of drives, with one look at the imaging queue and one at the claims. */
+/** The same of a page of drives, with one look at the imaging queue, one at the claims and one at the moves. */
 export async function showDrives(
   context: ServiceContext,
   drives: readonly Drive[],
@@ -25,10 +25,12 @@ export async function showDrives(
 ): Promise<readonly Info[]> {
   const { metadata, connections } = context;
   const driveIds = drives.map((drive) => drive.driveId);
-  const [jobs, claims] = await Promise.all([
+  const [jobs, claims, moves] = await Promise.all([
     metadata.imaging.listTouching(driveIds),
     metadata.claims.list(driveIds),
+    view.detail === 'full' ? metadata.moves.list(driveIds) : [],
   ]);
+  const moveOf = new Map(moves.map((move) => [move.driveId, move]));
   const claimsByDrive = Map.groupBy(liveClaims(claims, context.now()), (claim) => claim.driveId);
   return drives.map((drive) => {
     const isActive = canBeReached(context, drive.poolName);
@@ -40,6 +42,7 @@ export async function showDrives(
       jobs: own,
       claims: claimsByDrive.get(drive.driveId) ?? [],
       open: connections.list(drive.driveId),
+      move: moveOf.get(drive.driveId) ?? null,
     };
     return describeDrive(drive, situation, view);
   });

@@ -187,6 +187,8 @@ export class FakeDriveServer {
     if (path === 'master-key/rotate') return json({ drives: '3' });
     if (path.endsWith('/key/export')) return json({ drive: words[1] ?? '', passphrase: 'open sesame' });
     if (path.endsWith('/key/rotate')) return json({ user: words[1] ?? '', key: 'new-key' });
+    const drive = words[0] === 'drives' ? this.drives.get(words[1] ?? '') : undefined;
+    if (drive !== undefined) return json(drive.info);
     const user = this.users.find((candidate) => candidate['user'] === words[1]);
     return user === undefined
       ? refuse(404, 'missing', 'User could not be found.')

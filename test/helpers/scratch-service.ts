@@ -152,6 +152,13 @@ function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { re
     creating: new Set<string>(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
+    removingStrays: createKeyedMutex(),
+    mayHaveOtherNodes: false,
+    moves: {
+      measure: () => Promise.resolve(MIB),
+      wake: () => undefined,
+      end: () => Promise.resolve(),
+    },
     doubtfulClaims: new Set<string>(),
     counters: createCounterBuffer({ metadata, activity, collect: () => undefined }),
     keyVault: {
@@ -187,6 +194,7 @@ function scratchPools(pool: { readonly isActive: boolean }): Pools {
     ],
     threadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
     connectionThreadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
+    track: () => Promise.resolve(),
     lowWordOf: () => new SharedArrayBuffer(4),
     statusOf: () => (pool.isActive ? { isActive: true, room } : { isActive: false, reason: 'It is away.' }),
     queueDepth: () => 0,
@@ -219,7 +227,7 @@ function scratchVolumes(calls: string[]): Volumes {
     write: ({ driveId }) => seen(`write ${driveId}`, 1),
     map: () => Promise.resolve([]),
     fillHoles: () => Promise.resolve(0),
-    close: () => Promise.resolve(),
+    relocate: async (_driveId, work) => void (await work()),
   };
 }
 

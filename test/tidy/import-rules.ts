@@ -48,6 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/metadata/': ['src/core/', 'src/runtime/'],
   'src/data-workers/': ['src/core/', 'src/runtime/', ...BLOCKDEV],
   'src/imaging/': ['src/core/', 'src/runtime/', METADATA, ...BLOCKDEV, 'src/data-workers/'],
+  'src/moving/': ['src/core/', 'src/runtime/', METADATA, ...BLOCKDEV, 'src/data-workers/'],
   'src/service/': ['src/core/', METADATA, ...BLOCKDEV, ...DATA_WORKERS],
   'src/http/': ['src/core/', 'src/service/service.ts', 'src/runtime/tls-files.ts'],
   'src/nbd/': ['src/core/', 'src/runtime/', 'src/service/service.ts'],

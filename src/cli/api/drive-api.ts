@@ -140,6 +140,19 @@ export class DriveApi {
     return this.client.getInfos(`/drives/${driveId}/claims`);
   }
 
+  /** Any drive of any user, for administrators. */
+  anyInfo(driveId: string): Promise<Info> {
+    return this.client.getInfo(`/admin/drives/${driveId}/info`);
+  }
+
+  move(driveId: string, poolName: string): Promise<Info> {
+    return this.client.postInfo(`/admin/drives/${driveId}/move`, { pool: poolName });
+  }
+
+  cancelMove(driveId: string): Promise<Info> {
+    return this.client.postInfo(`/admin/drives/${driveId}/move/cancel`, {}, { isRepeatable: true });
+  }
+
   exportKey(driveId: string, fillHoles: boolean): Promise<Info> {
     const path = `/admin/drives/${driveId}/key/export`;
     return this.client.postInfo(path, { fill: String(fillHoles) }, { timeoutMs: EXPORT_TIMEOUT_MS });

@@ -3,14 +3,13 @@ import { textOf, type Info } from '../api/api-client.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
 import { resolveName } from '../drive-names.ts';
-import { createImagingBar, type ImagingBar } from '../output/imaging-bar.ts';
+import { waitForJob } from '../job-wait.ts';
+import { createJobBar } from '../output/job-bar.ts';
 import { durationText } from '../output/size-text.ts';
 import { printJson } from '../output/tables.ts';
 import { addCommonOptions, withSession, type CommonFlags, type Session } from '../session.ts';
 import { ownDrives, readableDrives } from './drive-scope.ts';
 
-const FIRST_POLL_MS = 50;
-const LONGEST_POLL_MS = 1000;
 const CONVERSIONS = ['gzip', 'gunzip', 'zstd', 'unzstd'] as const;
 
 interface ImageFlags extends CommonFlags {
@@ -63,36 +62,19 @@ async function image(
     return;
   }
   const isQuiet = flags.quiet === true || session.isJson;
-  const info = await waitUntilImaged(session, target.id, createImagingBar(session.io, isQuiet));
+  const info = expectImaged(
+    await waitForJob(session, {
+      ask: () => session.api.fullInfo(target.id),
+      stateOf: (each) => textOf(each, 'imaging'),
+      bar: createJobBar(session.io, { title: 'imaging', isQuiet }),
+      goesOn: `the server goes on imaging (drivebay info ${target.id} --full)`,
+    }),
+  );
   if (session.isJson) printJson(session.io.stdout, info);
   else if (flags.quiet !== true) {
     session.io.stderr.write(
       `imaged ${source.id} onto ${target.id} in ${durationText(session.io.nowMs() - startedMs)}\n`,
     );
-  }
-}
-
-/** Asks until the drive is not imaging any more; at first often, because a copy by shared blocks takes no time. */
-async function waitUntilImaged(session: Session, targetId: string, bar: ImagingBar): Promise<Info> {
-  const interrupted = new AbortController();
-  const stopListening = session.io.onInterrupt(() => interrupted.abort());
-  try {
-    for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(LONGEST_POLL_MS, delayMs * 1.5)) {
-      const info = await session.api.fullInfo(targetId);
-      const imaging = textOf(info, 'imaging');
-      if (imaging === null) return expectImaged(info);
-      bar.show(imaging);
-      await session.io.sleep(delayMs, interrupted.signal);
-      if (interrupted.signal.aborted) {
-        throw new CliError(
-          'interrupted',
-          `interrupted; the server goes on imaging (drivebay info ${targetId} --full)`,
-        );
-      }
-    }
-  } finally {
-    stopListening();
-    bar.stop();
   }
 }
 

@@ -6,6 +6,7 @@ import type { Schema } from '../schema.ts';
 import { claims } from './claims.ts';
 import type { ColumnTypes } from './column-types.ts';
 import { initialSchema } from './initial-schema.ts';
+import { moves } from './moves.ts';
 import { nodes } from './nodes.ts';
 
 /** Every migration there is; they run in the order of their names, each once. Never change one that was released. */
@@ -13,6 +14,7 @@ export function listMigrations(types: ColumnTypes): Readonly<Record<string, Migr
   return {
     '0001-initial-schema': initialSchema(types),
     '0002-claims': claims(types),
+    '0003-moves': moves(types),
     '0004-nodes': nodes(types),
   };
 }

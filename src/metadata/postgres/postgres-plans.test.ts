@@ -143,6 +143,15 @@ async function changeEverything(tx: MetadataTransaction): Promise<void> {
   await tx.imaging.remove(job);
   await tx.claims.put(sampleClaim(drive.driveId, { epoch: await tx.claims.nextEpoch(drive.driveId) }));
   await tx.claims.remove({ driveId: drive.driveId, serverId: 's', epoch: 1 });
+  await tx.drives.insertAvoided(drive.driveId, [drive.driveId]);
+  const move = { driveId: drive.driveId, poolName: 'p', totalBytes: 1 };
+  await tx.moves.insert({ ...move, createdAtMs: 1 });
+  await tx.moves.progress({ ...move, state: 'copying', error: null, doneBytes: 1 });
+  await tx.moves.remove(drive.driveId);
+  await tx.strays.insert(move);
+  await tx.strays.has(move);
+  await tx.strays.list('p', { after: 'a', limit: 1 });
+  await tx.strays.remove(move);
   await tx.drives.remove(drive.driveId);
 }
 

@@ -16,6 +16,10 @@ export function fillSql({ drives, users = 500 }: { drives: number; users?: numbe
   insert into imaging_jobs (job_id, target_drive_id, source_drive_id, conversion, state, done_bytes, total_bytes,
       created_at_ms)
     select drive_id, drive_id, 's' || drive_id, 'plain', 'queued', 0, 0, 0 from drives;
+  insert into avoided_drives select drive_id, lead(drive_id, 1, drive_id) over (order by drive_id) from drives;
+  insert into drive_moves (drive_id, pool_name, state, done_bytes, total_bytes, created_at_ms)
+    select drive_id, pool_name, 'queued', 0, 0, 0 from drives;
+  insert into stray_volumes select pool_name, drive_id from drives;
   insert into idempotency_keys select user_id, drive_id, '\\x00', drive_id, 1000000 from drives;
 `;
 }

@@ -5,6 +5,7 @@ import type { Schema } from '../schema.ts';
 import { createKeyReader } from './drive-keys.ts';
 import { selectListed } from './drive-list.ts';
 import { DRIVE_COLUMNS, toDrive } from './drive-rows.ts';
+import { selectApart } from './avoided-drives.ts';
 import { createIdempotencyReader } from './idempotency-keys.ts';
 import { prepareQuery } from './prepared-query.ts';
 
@@ -41,6 +42,13 @@ export function createDriveReader(db: Kysely<Schema>, queries: DriveQueries): Dr
     },
     async list(query) {
       const rows = await selectListed(db, query).execute();
+      return rows.map(toDrive);
+    },
+    async listApart(driveId) {
+      const rows = await selectDrives(db)
+        .where('d.drive_id', 'in', selectApart(db, driveId))
+        .orderBy('d.drive_id')
+        .execute();
       return rows.map(toDrive);
     },
     async usageByPool() {

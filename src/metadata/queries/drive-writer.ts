@@ -4,6 +4,7 @@ import { driveMissing } from '../../core/errors.ts';
 import type { Usage } from '../../core/user.ts';
 import type { DriveWriter } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
+import { insertAvoided } from './avoided-drives.ts';
 import { createKeyWriter, insertKeys } from './drive-keys.ts';
 import { toDriveChange } from './drive-rows.ts';
 import type { DriveChange } from './drive-rows.ts';
@@ -83,6 +84,7 @@ export function createDriveWriter(
       if (keys !== null) await insertKeys(db, driveId, keys);
       await addUsage(userId, countedUsage(drive.state, drive.sizeBytes), NOTHING);
     },
+    insertAvoided: (driveId, avoidedIds) => insertAvoided(db, driveId, avoidedIds),
     async update(drive) {
       const { driveId } = drive;
       const before = (await queries.findBefore(db, { driveId })).rows[0];

@@ -8,13 +8,16 @@ import { createDriveReader, prepareDriveQueries } from './drive-reader.ts';
 import { createDriveWriter, prepareDriveChangeQueries } from './drive-writer.ts';
 import { createImagingReader, prepareImagingQueries } from './imaging-reader.ts';
 import { createImagingWriter } from './imaging-writer.ts';
+import { createMoveReader, prepareMoveQueries } from './move-reader.ts';
+import { createMoveWriter } from './move-writer.ts';
 import { createNodeReader, createNodeWriter } from './nodes.ts';
 import type { DatabaseClock } from './nodes.ts';
 import { createSettingStore } from './settings.ts';
+import { createStrayVolumeStore } from './stray-volumes.ts';
 import { createUserReader, createUserWriter, prepareUserQueries } from './users.ts';
 
 /** The readers of a store. */
-export type Readers = Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims' | 'nodes'>;
+export type Readers = Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims' | 'moves' | 'nodes'>;
 
 /** Every query that is compiled once, for one kind of database. */
 export type StoreQueries = ReturnType<typeof prepareStoreQueries>;
@@ -28,6 +31,7 @@ export function prepareStoreQueries(db: Kysely<Schema>, clock: DatabaseClock) {
     counters: prepareCounterQueries(db),
     imaging: prepareImagingQueries(db),
     claims: prepareClaimQueries(db),
+    moves: prepareMoveQueries(db),
   };
 }
 
@@ -37,6 +41,7 @@ export function createReaders(db: Kysely<Schema>, queries: StoreQueries): Reader
     drives: createDriveReader(db, queries.drives),
     imaging: createImagingReader(db, queries.imaging),
     claims: createClaimReader(db, queries.claims),
+    moves: createMoveReader(db, queries.moves),
     nodes: createNodeReader(db, queries.clock),
   };
 }
@@ -53,6 +58,8 @@ export function createTransaction(
     drives: { ...readers.drives, ...createDriveWriter(db, queries.driveChanges, eraseDeleted) },
     imaging: { ...readers.imaging, ...createImagingWriter(db) },
     claims: { ...readers.claims, ...createClaimWriter(db) },
+    moves: { ...readers.moves, ...createMoveWriter(db) },
+    strays: createStrayVolumeStore(db),
     nodes: { ...readers.nodes, ...createNodeWriter(db, queries.clock) },
     settings: createSettingStore(db),
   };

@@ -34,7 +34,7 @@ export class LookUps {
 
 /** The same readers, whose look-ups that come with every request are remembered. */
 export function rememberingReaders(readers: Readers, lookUps: LookUps): Readers {
-  const { users, drives, imaging, claims } = readers;
+  const { users, drives, imaging, claims, moves } = readers;
   return {
     ...readers,
     users: {
@@ -53,6 +53,10 @@ export function rememberingReaders(readers: Readers, lookUps: LookUps): Readers 
       ...claims,
       list: (driveIds) => ofOne(driveIds, lookUps, 'claims', () => claims.list(driveIds)),
     },
+    moves: {
+      ...moves,
+      list: (driveIds) => ofOne(driveIds, lookUps, 'moves', () => moves.list(driveIds)),
+    },
   };
 }
 
@@ -60,7 +64,7 @@ export function rememberingReaders(readers: Readers, lookUps: LookUps): Readers 
 function ofOne<Found>(
   driveIds: readonly string[],
   lookUps: LookUps,
-  kind: 'imaging' | 'claims',
+  kind: 'imaging' | 'claims' | 'moves',
   lookUp: () => Promise<Found>,
 ): Promise<Found> {
   const [driveId] = driveIds;

@@ -41,7 +41,9 @@ describe('opening SQLite', () => {
     const drive = await insertDrive(store, { name: 'old' });
     await store.close();
     const database = new DatabaseSync(path);
-    for (const table of ['claims', 'pools', 'nodes']) database.exec(`drop table ${table}`);
+    for (const table of ['claims', 'pools', 'nodes', 'avoided_drives', 'drive_moves', 'stray_volumes']) {
+      database.exec(`drop table ${table}`);
+    }
     for (const column of [
       'last_epoch',
       'limit_iops',
@@ -95,7 +97,7 @@ describe('opening SQLite', () => {
     });
     const after = new DatabaseSync(path);
     expect(after.prepare('select count(*) as migrations from kysely_migration').get()?.['migrations']).toBe(
-      4,
+      5,
     );
     after.close();
   });

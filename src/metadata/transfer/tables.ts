@@ -23,6 +23,9 @@ const KEYS: Readonly<Record<TableName, readonly string[]>> = {
   idempotency_keys: ['user_id', 'idempotency_key'],
   imaging_jobs: ['position'],
   claims: ['drive_id', 'server_id'],
+  avoided_drives: ['drive_id', 'avoided_id'],
+  drive_moves: ['position'],
+  stray_volumes: ['pool_name', 'drive_id'],
   nodes: ['node_id'],
   pools: ['pool_name'],
   settings: ['key'],
@@ -32,5 +35,5 @@ const KEYS: Readonly<Record<TableName, readonly string[]>> = {
 export const COPIED_TABLES: readonly CopiedTable[] = (Object.keys(KEYS) as TableName[]).map((name) => ({
   name,
   key: KEYS[name],
-  numbered: name === 'imaging_jobs' ? 'position' : null,
+  numbered: name === 'imaging_jobs' || name === 'drive_moves' ? 'position' : null,
 }));

@@ -18,6 +18,10 @@ export class Receiver {
     return this.#leftover.byteLength > 0;
   }
 
+  get leftover(): Uint8Array {
+    return this.#leftover;
+  }
+
   /** Like `SocketCalls.receive`, into the part of a buffer from `at` up to `end`. */
   receive({ address, bytes }: IoBuffer, at: number, end: number): number {
     if (!this.hasLeftover) {

@@ -42,8 +42,9 @@ export interface TransmissionOptions {
   readonly onEnd: (reason: EndReason) => void;
 }
 
-/** Why a connection ended: the client said so, left, broke the rules, or was cut by the server. */
-export type EndReason = 'disconnected' | 'client-left' | 'connection-lost' | 'bad-request' | 'cut';
+/** Why a connection ended: the client said so, left, broke the rules, was cut by the server, or is served elsewhere. */
+export type EndReason =
+  'disconnected' | 'client-left' | 'connection-lost' | 'bad-request' | 'cut' | 'released';
 
 /** What a piece of work has come to: more can be done, or the client, room in the output or the end is next. */
 type Step = 'go-on' | 'wait' | 'full' | 'leave' | 'ended';
@@ -82,6 +83,8 @@ export class Transmission {
   #isAdmitted = false;
   /** Why the connection will end once everything that was asked for has been answered. */
   #leaving: EndReason | null = null;
+  /** Whether no further request is begun, because the connection is to go on elsewhere. */
+  #isReleasing = false;
   #hasEnded = false;
 
   constructor(options: TransmissionOptions, leftover: Uint8Array) {
@@ -116,6 +119,19 @@ export class Transmission {
     this.#options.onEnd(reason);
   }
 
+  /** Begins no further request, and ends as `released` once what was begun is done and answered. */
+  release(): void {
+    if (this.#hasEnded) return;
+    this.#isReleasing = true;
+    this.#isThrottled = false;
+    this.#goOn();
+  }
+
+  /** What the client has sent that was not looked at; of use after the end as `released`. */
+  leftover(): Uint8Array {
+    return Buffer.concat([this.#saved, this.#receiver.leftover]);
+  }
+
   #goOn(): void {
     if (this.#hasEnded) return;
     const outcome = this.#turn();
@@ -146,7 +162,7 @@ export class Transmission {
   #step(): Step {
     if (this.#work.isBusy) return this.#continueWork();
     if (this.#payload.isPending) return this.#receivePayload();
-    if (this.#leaving !== null) return 'leave';
+    if (this.#leaving !== null || this.#isReleasing) return 'leave';
     if (this.#deferred >= MAX_DEFERRED) return 'full';
     return this.#receiveRequests();
   }
@@ -154,7 +170,7 @@ export class Transmission {
   /** Ends the connection, but for requests that wait for a flush. */
   #leave(): 'later' | 'ended' {
     if (this.#deferred > 0) return 'later';
-    this.end(this.#leaving ?? 'disconnected');
+    this.end(this.#leaving ?? 'released');
     return 'ended';
   }
 

@@ -1,0 +1,203 @@
+import { beforeEach, expect, test } from 'vitest';
+import { createMovableVolumes } from './movable-volumes.ts';
+import type { ServedEnd } from './protocol.ts';
+import type { StoredVolumes } from './stored-volumes.ts';
+import type { VolumeSpec } from './volume.ts';
+import type { LentPieces, NbdConnection, Volumes } from './volumes.ts';
+
+const DRIVE = 'drive';
+const SPEC: VolumeSpec = {
+  driveId: DRIVE,
+  poolName: 'one',
+  sizeBytes: 100,
+  volumeKey: null,
+  lock: new SharedArrayBuffer(16),
+};
+const RANGE = { offsetBytes: 0, lengthBytes: 1 };
+const WRITE = {
+  offsetBytes: 0,
+  body: { encryptedBytes: 0, segments: [], release: () => undefined },
+  encoding: 'identity',
+  sha256: null,
+} as const;
+const CONNECTION: NbdConnection = {
+  descriptor: 7,
+  isReadOnly: false,
+  form: 'simple',
+  contextId: null,
+  leftover: Buffer.from('first'),
+  limit: new SharedArrayBuffer(8),
+  stats: new SharedArrayBuffer(8),
+};
+
+/** What was asked for and where, as `CALL POOL`; a call ends when the test says so. */
+let calls: string[];
+let ends: Map<string, () => void>;
+let attachments: { pool: string; leftover: string; end: (end: ServedEnd) => void; isDetached: boolean }[];
+let volumes: Volumes;
+
+function asked<Result>(call: string, poolName: string, result: Result): Promise<Result> {
+  calls.push(`${call} ${poolName}`);
+  return new Promise((resolve) => ends.set(`${call} ${poolName}`, () => resolve(result)));
+}
+
+function end(call: string): void {
+  const found = ends.get(call);
+  if (found === undefined) throw new Error(`${call} was not asked for.`);
+  found();
+}
+
+/** Lets everything that can happen by itself happen. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+}
+
+function pieces(): LentPieces {
+  const iterator = { next: () => Promise.resolve({ done: true, value: undefined } as const) };
+  return { pieces: { [Symbol.asyncIterator]: () => iterator }, abandon: () => undefined };
+}
+
+beforeEach(() => {
+  calls = [];
+  ends = new Map();
+  attachments = [];
+  const unused = (): never => {
+    throw new Error('Nobody asks for this here.');
+  };
+  const stored: StoredVolumes = {
+    create: unused,
+    resize: unused,
+    readWithDigest: unused,
+    send: unused,
+    readSlowly: unused,
+    receive: unused,
+    map: unused,
+    fillHoles: unused,
+    remove: ({ poolName }) => asked('remove', poolName, undefined),
+    read: ({ poolName }) => asked('read', poolName, pieces()),
+    write: ({ poolName }) => asked('write', poolName, 1),
+    attach({ poolName }, { leftover }) {
+      const { promise, resolve } = Promise.withResolvers<ServedEnd>();
+      const attachment = {
+        pool: poolName,
+        leftover: Buffer.from(leftover).toString(),
+        end: resolve,
+        isDetached: false,
+      };
+      attachments.push(attachment);
+      return {
+        ended: promise,
+        release: () => {
+          calls.push(`release ${poolName}`);
+          return Promise.resolve();
+        },
+        detach() {
+          attachment.isDetached = true;
+          resolve({ reason: 'cut', leftover: Buffer.alloc(0) });
+          return Promise.resolve();
+        },
+      };
+    },
+  };
+  volumes = createMovableVolumes(stored);
+});
+
+test('a relocation waits for the writes under way, and later ones go on where the drive is then', async () => {
+  const before = volumes.write(SPEC, WRITE);
+  let isCopied = false;
+  const relocating = volumes.relocate(DRIVE, () => {
+    isCopied = true;
+    return asked('copy', 'two', 'two');
+  });
+  const during = volumes.write(SPEC, WRITE);
+  await settle();
+  expect([isCopied, calls]).toEqual([false, ['write one']]);
+  end('write one');
+  await before;
+  await settle();
+  expect([isCopied, calls]).toEqual([true, ['write one', 'copy two']]);
+  end('copy two');
+  await relocating;
+  await settle();
+  expect(calls.at(-1)).toBe('write two');
+  end('write two');
+  expect(await during).toBe(1);
+});
+
+test('reads are not held up, and the volume that the drive has left is removed once nobody reads it any more', async () => {
+  const early = volumes.read(SPEC, RANGE);
+  end('read one');
+  const { pieces: unread } = await early;
+  const relocating = volumes.relocate(DRIVE, () => asked('copy', 'two', 'two'));
+  await settle();
+  void volumes.read(SPEC, RANGE);
+  end('copy two');
+  await relocating;
+  void volumes.read(SPEC, RANGE);
+  expect(calls).toEqual(['read one', 'copy two', 'read one', 'read two']);
+  end('read one');
+  const removing = volumes.remove({ driveId: DRIVE, poolName: 'one' });
+  await settle();
+  expect(calls).not.toContain('remove one');
+  await unread[Symbol.asyncIterator]().next();
+  await settle();
+  // The one that has been answered but not been read yet is in the way as well.
+  expect(calls).not.toContain('remove one');
+  expect(removing).toBeInstanceOf(Promise);
+});
+
+test('a relocation that fails leaves everybody where they were', async () => {
+  const relocating = volumes.relocate(DRIVE, () => Promise.reject(new Error('The disk is full.')));
+  const during = volumes.write(SPEC, WRITE);
+  await expect(relocating).rejects.toThrow('The disk is full.');
+  await settle();
+  end('write one');
+  expect(await during).toBe(1);
+});
+
+test('other drives are not held up', async () => {
+  void volumes.relocate(DRIVE, () => asked('copy', 'two', 'two'));
+  await settle();
+  void volumes.write({ ...SPEC, driveId: 'another' }, WRITE);
+  expect(calls).toEqual(['copy two', 'write one']);
+});
+
+test('a connection is released, and goes on in the new pool with what its client has sent', async () => {
+  const connection = volumes.attach(SPEC, CONNECTION);
+  expect(attachments[0]).toMatchObject({ pool: 'one', leftover: 'first' });
+  let isCopied = false;
+  const relocating = volumes.relocate(DRIVE, () => {
+    isCopied = true;
+    return asked('copy', 'two', 'two');
+  });
+  await settle();
+  expect([isCopied, calls]).toEqual([false, ['release one']]);
+  attachments[0]?.end({ reason: 'released', leftover: Buffer.from('half a request') });
+  await settle();
+  expect([isCopied, attachments.length]).toEqual([true, 1]);
+  const late = volumes.attach(SPEC, CONNECTION);
+  end('copy two');
+  await relocating;
+  await settle();
+  expect(
+    attachments
+      .slice(1)
+      .map(({ pool, leftover }) => `${pool} ${leftover}`)
+      .toSorted(),
+  ).toEqual(['two first', 'two half a request']);
+  for (const { end: endNow } of attachments) endNow({ reason: 'disconnected', leftover: Buffer.alloc(0) });
+  expect(await Promise.all([connection.ended, late.ended])).toEqual(['disconnected', 'disconnected']);
+});
+
+test('a connection that is cut while its drive is relocated begins nowhere else', async () => {
+  const connection = volumes.attach(SPEC, CONNECTION);
+  const relocating = volumes.relocate(DRIVE, () => asked('copy', 'two', 'two'));
+  await settle();
+  attachments[0]?.end({ reason: 'released', leftover: Buffer.alloc(0) });
+  await settle();
+  const detached = connection.detach();
+  end('copy two');
+  await Promise.all([relocating, detached]);
+  expect(await connection.ended).toBe('cut');
+  expect(attachments).toHaveLength(1);
+});

@@ -1,0 +1,151 @@
+import type { Range } from '../blockdev/block-device.ts';
+import { MovableConnection } from './movable-connection.ts';
+import type { MappedBlock } from './protocol.ts';
+import type { StoredVolume, StoredVolumes } from './stored-volumes.ts';
+import type { VolumeSpec } from './volume.ts';
+import { VolumePlaces } from './volume-places.ts';
+import type {
+  AttachedConnection,
+  BodyWrite,
+  IncomingBody,
+  LentPiece,
+  LentPieces,
+  NbdConnection,
+  ReceivedBody,
+  Sending,
+  SocketOutput,
+  Volumes,
+} from './volumes.ts';
+
+/** Volumes whose drives can move while they are in use. */
+export function createMovableVolumes(volumes: StoredVolumes): Volumes {
+  return new MovableVolumes(volumes);
+}
+
+/**
+ * What changes a drive waits while it may not be changed; what reads it never waits: where it is, it stays as it was until
+ * the last reader has left.
+ */
+class MovableVolumes implements Volumes {
+  readonly #volumes: StoredVolumes;
+  readonly #places = new VolumePlaces();
+  readonly #connections = new Map<string, Set<MovableConnection>>();
+
+  constructor(volumes: StoredVolumes) {
+    this.#volumes = volumes;
+  }
+
+  async create(spec: VolumeSpec, passphrase: string | null): Promise<void> {
+    await this.#volumes.create(spec, passphrase);
+  }
+
+  async remove(volume: StoredVolume): Promise<void> {
+    await this.#places.unused(volume);
+    await this.#volumes.remove(volume);
+    this.#places.removed(volume);
+  }
+
+  async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
+    await this.#places.changing(spec, (place) => this.#volumes.resize(place, sizeBytes));
+  }
+
+  async read(spec: VolumeSpec, range: Range): Promise<LentPieces> {
+    const { place, end } = this.#places.use(spec);
+    try {
+      return untilRead(await this.#volumes.read(place, range), end);
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  async readWithDigest(spec: VolumeSpec, range: Range): Promise<LentPieces & { sha256: Uint8Array }> {
+    return await this.#places.reading(spec, (place) => this.#volumes.readWithDigest(place, range));
+  }
+
+  send(spec: VolumeSpec, range: Range, socket: SocketOutput): Sending {
+    const { place, end } = this.#places.use(spec);
+    const sending = this.#volumes.send(place, range, socket);
+    return { ...sending, done: sending.done.finally(end) };
+  }
+
+  async *readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece> {
+    const { place, end } = this.#places.use(spec);
+    try {
+      yield* this.#volumes.readSlowly(place, range);
+    } finally {
+      end();
+    }
+  }
+
+  async receive(spec: VolumeSpec, body: IncomingBody, write: Omit<BodyWrite, 'body'>): Promise<ReceivedBody> {
+    return await this.#places.reading(spec, (place) => this.#volumes.receive(place, body, write));
+  }
+
+  async write(spec: VolumeSpec, request: BodyWrite): Promise<number> {
+    return await this.#places.changing(spec, (place) => this.#volumes.write(place, request));
+  }
+
+  async map(spec: VolumeSpec, request: { range: Range; withHash: boolean }): Promise<readonly MappedBlock[]> {
+    return await this.#places.reading(spec, (place) => this.#volumes.map(place, request));
+  }
+
+  async fillHoles(spec: VolumeSpec, range: Range): Promise<number> {
+    return await this.#places.changing(spec, (place) => this.#volumes.fillHoles(place, range));
+  }
+
+  attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection {
+    const { driveId } = spec;
+    const movable = new MovableConnection({
+      leftover: connection.leftover,
+      pauseOf: () => this.#places.pauseOf(spec),
+      attach: (leftover) => this.#volumes.attach(this.#places.current(spec), { ...connection, leftover }),
+    });
+    const connections = this.#connections.get(driveId) ?? new Set();
+    this.#connections.set(driveId, connections.add(movable));
+    const forget = (): void => {
+      connections.delete(movable);
+      if (connections.size === 0 && this.#connections.get(driveId) === connections) {
+        this.#connections.delete(driveId);
+      }
+    };
+    movable.ended.then(forget, forget);
+    return movable;
+  }
+
+  async relocate(driveId: string, work: () => Promise<string>): Promise<void> {
+    await this.#places.relocate(driveId, async () => {
+      const connections = this.#connections.get(driveId) ?? [];
+      await Promise.all([...connections].map((connection) => connection.halt()));
+      return await work();
+    });
+  }
+}
+
+/** The same pieces; `end` is called when no more are read. */
+function untilRead({ pieces, abandon }: LentPieces, end: () => void): LentPieces {
+  const iterator = pieces[Symbol.asyncIterator]();
+  const ending: AsyncIterator<LentPiece> = {
+    async next() {
+      try {
+        const result = await iterator.next();
+        if (result.done === true) end();
+        return result;
+      } catch (error) {
+        end();
+        throw error;
+      }
+    },
+    async return() {
+      end();
+      return (await iterator.return?.()) ?? { done: true, value: undefined };
+    },
+  };
+  return {
+    pieces: { [Symbol.asyncIterator]: () => ending },
+    abandon() {
+      end();
+      abandon();
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import type { ServedEnd } from './protocol.ts';
+import type { VolumeSpec } from './volume.ts';
+import type { NbdConnection, Volumes } from './volumes.ts';
+
+/** Where a volume is. */
+export interface StoredVolume {
+  readonly driveId: string;
+  readonly poolName: string;
+}
+
+/** Volumes in the pools that they are said to be in: `Volumes` is this, for drives that move. */
+export interface StoredVolumes extends Omit<Volumes, 'attach' | 'relocate'> {
+  attach(spec: VolumeSpec, connection: NbdConnection): ServedAttachment;
+}
+
+/** An NBD connection that a thread serves. */
+export interface ServedAttachment {
+  /** Rejects with a DriveError when the volume cannot be opened. */
+  readonly ended: Promise<ServedEnd>;
+  /** Has it end where it can go on elsewhere; it may take as long as the client takes for its replies. */
+  release(): Promise<void>;
+  /** Ends it: when this resolves, not one byte more changes through it. */
+  detach(): Promise<void>;
+}

@@ -1,0 +1,45 @@
+import type { Kysely } from 'kysely';
+import { DriveError } from '../../core/errors.ts';
+import type { MoveWriter } from '../metadata-store.ts';
+import type { Schema } from '../schema.ts';
+
+export function createMoveWriter(db: Kysely<Schema>): MoveWriter {
+  return {
+    async insert({ driveId, poolName, totalBytes, createdAtMs }) {
+      await db
+        .deleteFrom('drive_moves')
+        .where('drive_id', '=', driveId)
+        .where('state', '=', 'failed')
+        .execute();
+      const { numInsertedOrUpdatedRows } = await db
+        .insertInto('drive_moves')
+        .values({
+          drive_id: driveId,
+          pool_name: poolName,
+          state: 'queued',
+          error: null,
+          done_bytes: 0,
+          total_bytes: totalBytes,
+          created_at_ms: createdAtMs,
+        })
+        .onConflict((conflict) => conflict.column('drive_id').doNothing())
+        .executeTakeFirstOrThrow();
+      if (numInsertedOrUpdatedRows === 0n) {
+        throw new DriveError('busy', `Drive ${driveId} is being moved.`, { drive: driveId });
+      }
+    },
+    async progress({ driveId, poolName, state, error, doneBytes, totalBytes }) {
+      const { numUpdatedRows } = await db
+        .updateTable('drive_moves')
+        .set({ state, error, done_bytes: doneBytes, total_bytes: totalBytes })
+        .where('drive_id', '=', driveId)
+        .where('pool_name', '=', poolName)
+        .where('state', '<>', 'failed')
+        .executeTakeFirstOrThrow();
+      return numUpdatedRows > 0n;
+    },
+    async remove(driveId) {
+      await db.deleteFrom('drive_moves').where('drive_id', '=', driveId).execute();
+    },
+  };
+}
