@@ -76,12 +76,8 @@ export interface ServerOptions {
 /** Puts the server together and starts it. Throws an Error with a sentence for the operator when it cannot start. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, lifecycle, log } = options;
-  mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
-  const lock = lockDataDirectory(config.dataDirectory);
-  lifecycle.own('data directory lock', () => lock[Symbol.dispose]());
   let onMetadataBack: () => void = () => undefined;
-  const metadata = await openMetadata(config, { log, onBack: () => onMetadataBack() });
-  lifecycle.own('metadata', () => metadata.close());
+  const metadata = await openDataDirectory(options, () => onMetadataBack());
   const installationId = await loadInstallationId(metadata, randomUUID);
   const membership = await joinNodes({ ...options, metadata, installationId });
   const { node } = membership;
@@ -138,6 +134,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await node.announce(reachableAddress(address));
   ownDrain(lifecycle, { node, imaging: imaging.runner, drainSeconds: config.drainSeconds });
   return { address, nbd, firstUser };
+}
+
+/** Keeps other processes out of the data directory, and opens the metadata. */
+async function openDataDirectory(
+  { config, lifecycle, log }: ServerOptions,
+  onBack: () => void,
+): Promise<MetadataStore> {
+  mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
+  const lock = lockDataDirectory(config.dataDirectory);
+  lifecycle.own('data directory lock', () => lock[Symbol.dispose]());
+  const metadata = await openMetadata(config, { log, onBack });
+  lifecycle.own('metadata', () => metadata.close());
+  return metadata;
 }
 
 async function startListeners(

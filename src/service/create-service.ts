@@ -83,6 +83,9 @@ function claimService(context: ServiceContext): ClaimService {
   };
 }
 
+/** Which drives an administrator is shown. */
+const OF_ALL_USERS = { userId: null, readerId: null, tag: null, state: 'ready', poolName: null } as const;
+
 function administrationService(context: ServiceContext): AdministrationService {
   return {
     async createUser(actor, input) {
@@ -133,8 +136,7 @@ function administrationService(context: ServiceContext): AdministrationService {
     async *driveInfos(actor, { after, limit }) {
       requireAdmin(actor);
       await context.counters.flush();
-      const query = { userId: null, readerId: null, tag: null, state: 'ready', poolName: null } as const;
-      for await (const page of pagesOf(context, { ...query, after: after ?? null }, limit)) {
+      for await (const page of pagesOf(context, { ...OF_ALL_USERS, after: after ?? null }, limit)) {
         yield await showDrives(context, page, { viewerId: null, detail: 'full' });
       }
     },
