@@ -1,6 +1,13 @@
 /** Nothing to wait for when the device is synchronous; a promise when it is not. */
 export type Maybe<Result> = Result | Promise<Result>;
 
+/** A thread's loop, as a device sees it that answers with promises. */
+export interface DeviceEvents {
+  /** Calls whenever the descriptor is readable, until `unwatch`. */
+  watch(descriptor: number, onReadable: () => void): void;
+  unwatch(descriptor: number): void;
+}
+
 /** A stretch of a device, in bytes. */
 export interface Range {
   readonly offsetBytes: number;

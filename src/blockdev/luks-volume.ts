@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { MIB, roundUp, SECTOR_BYTES } from '../core/sizes.ts';
 import { formatLuks1Header, LUKS1_PAYLOAD_OFFSET_BYTES } from '../crypto/luks1.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
-import type { BlockDevice, Maybe, Range } from './block-device.ts';
+import type { BlockDevice, DeviceEvents, Maybe, Range } from './block-device.ts';
 import { byteAccess } from './layers/byte-access.ts';
 import { changeTracking } from './layers/change-tracking.ts';
 import type { ChangeTracker } from './layers/change-tracking.ts';
@@ -77,10 +77,12 @@ export function openVolume(
     waiting?: LockWaiting;
     mayGrowElsewhere?: boolean;
     changes?: ChangeTracker;
+    /** See `StoragePool.open`. */
+    events?: DeviceEvents;
   },
 ): Maybe<Volume> {
-  const { access, changes } = options;
-  return chain(pool.open(spec.driveId, access), (device) => {
+  const { access, changes, events } = options;
+  return chain(pool.open(spec.driveId, access, events), (device) => {
     try {
       const tracked = changes === undefined ? device : changeTracking(device, changes);
       return volumeOver(tracked, spec, options);

@@ -12,6 +12,8 @@ export interface OpenPool {
   readonly pool: StoragePool;
   /** Looks whether it can be reached and is the one that is meant. */
   checkMark(request: PoolMarkRequest): PoolMarkCheck;
+  /** Whether its devices, opened with a loop, work on many requests at a time; see `StoragePool.open`. */
+  readonly isRemote: boolean;
 }
 
 /** Opens a pool of any kind. Nothing is waited for yet. */
@@ -20,12 +22,12 @@ export function openPool(spec: PoolSpec): OpenPool {
     case 'file': {
       const { directory } = spec;
       const checkMark = (request: PoolMarkRequest): PoolMarkCheck => checkDirectoryMark(directory, request);
-      return { pool: createFilePool({ directory }), checkMark };
+      return { pool: createFilePool({ directory }), checkMark, isRemote: false };
     }
     case 'rbd': {
       const connection = new RbdConnection(spec);
       const pool = createRbdPool(spec, connection);
-      return { pool, checkMark: (request) => checkRbdMark(connection, spec, request) };
+      return { pool, checkMark: (request) => checkRbdMark(connection, spec, request), isRemote: true };
     }
   }
 }

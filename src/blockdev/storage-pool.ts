@@ -1,4 +1,4 @@
-import type { BlockDevice, Maybe } from './block-device.ts';
+import type { BlockDevice, DeviceEvents, Maybe } from './block-device.ts';
 
 /** Room in a pool, in bytes, as its file system or engine reports it. */
 export interface PoolRoom {
@@ -15,7 +15,8 @@ export interface PoolRoom {
 export interface StoragePool {
   /** Makes an empty volume of this size that reads as zeros, replacing what a crash may have left of the name. */
   create(driveId: string, sizeBytes: number): Maybe<void>;
-  open(driveId: string, access: 'read-only' | 'read-write'): Maybe<BlockDevice>;
+  /** With a loop, a device over a network works on many requests at a time: it answers with promises that the loop settles. */
+  open(driveId: string, access: 'read-only' | 'read-write', events?: DeviceEvents): Maybe<BlockDevice>;
   /** Removes the volume; nothing happens when there is none. */
   remove(driveId: string): Maybe<void>;
   /**

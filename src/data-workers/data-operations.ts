@@ -63,12 +63,21 @@ export async function createDataOperations(
   { loop, wish }: { loop: SocketLoop; wish: (wish: FlushWish) => void },
 ): Promise<(request: OperationRequest) => Promise<unknown>> {
   const baseAddress = addressOf(setup.memory.buffer);
-  const { pool, checkMark } = openPool(setup.pool);
+  const { pool, checkMark, isRemote } = openPool(setup.pool);
   const { memory, scratch } = setup;
   const engine = createXtsEngine({ memory, scratch });
   const changes = new TrackedChanges();
   const stored = new StoredDevices(pool);
-  const connections = new ServedConnections({ setup, baseAddress, loop, pool, engine, changes, wish });
+  const connections = new ServedConnections({
+    setup,
+    baseAddress,
+    loop,
+    pool,
+    isRemote,
+    engine,
+    changes,
+    wish,
+  });
   const hashing = loadPairHashing();
   const volumes = new OpenVolumes<Volume>();
   const thread: Thread = {
@@ -105,7 +114,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'attach':
       return await thread.connections.attach(request);
     case 'detach':
-      return thread.connections.detach(request.connectionId);
+      return await thread.connections.detach(request.connectionId);
     case 'release':
       return thread.connections.release(request.connectionId);
     case 'flushed':

@@ -15,7 +15,8 @@ const port = parentPort;
 if (port === null) throw new Error('This file runs in a worker thread.');
 
 const setup = workerData as DataThreadSetup;
-const loop = createSocketLoop(setup.signal);
+// Over a network nothing comes so soon that looking for it would pay.
+const loop = createSocketLoop(setup.signal, setup.pool.kind === 'file');
 /** Transfers that have not ended. */
 let transfers = 0;
 const operations = await createDataOperations(setup, { loop, wish: (wish) => port.postMessage(wish) });

@@ -171,8 +171,8 @@ export type OperationRequest = {
   [Name in Operation]: { readonly op: Name } & Operations[Name]['request'];
 }[Operation];
 
-/** Operations during which the thread does others too, because they wait for clients. */
-export const INTERLEAVED: ReadonlySet<Operation> = new Set(['send', 'receive', 'attach']);
+/** Operations during which the thread does others too, because they wait for clients, or for what a client has asked for. */
+export const INTERLEAVED: ReadonlySet<Operation> = new Set(['send', 'receive', 'attach', 'detach']);
 
 /** From the main thread to a data thread. */
 export interface DataCall {

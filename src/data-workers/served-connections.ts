@@ -1,11 +1,14 @@
+import type { DeviceEvents } from '../blockdev/block-device.ts';
+import type { LockPause } from '../blockdev/layers/drive-lock.ts';
 import { writeInPlace } from '../blockdev/layers/in-place-write.ts';
 import { openVolume } from '../blockdev/luks-volume.ts';
 import type { Volume } from '../blockdev/volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
 import { IoBuffers } from '../nbd/transmission/io-buffers.ts';
+import { RequestMemory } from '../nbd/transmission/request-memory.ts';
 import { Transmission } from '../nbd/transmission/transmission.ts';
-import type { EndReason } from '../nbd/transmission/transmission.ts';
+import type { EndReason } from '../nbd/transmission/transmission-options.ts';
 import { NBD_ERROR } from '../nbd/protocol-numbers.ts';
 import { READABLE } from '../runtime/socket-calls.ts';
 import type { DataThreadSetup, FlushWish, ServedConnection, ServedEnd } from './protocol.ts';
@@ -13,12 +16,17 @@ import { RateLimit } from './rate-limit.ts';
 import type { SocketLoop } from './socket-loop.ts';
 import type { TrackedChanges } from './tracked-changes.ts';
 
+/** How long a writer of a part of a block waits before it looks at the drive's lock again. */
+const LOCK_PAUSE_MS = 1;
+
 interface ThreadParts {
   readonly setup: DataThreadSetup;
   /** The address in the process of the first byte of the memory. */
   readonly baseAddress: number;
   readonly loop: SocketLoop;
   readonly pool: StoragePool;
+  /** Whether devices of the pool work on many requests at a time. */
+  readonly isRemote: boolean;
   readonly engine: XtsEngine;
   readonly changes: TrackedChanges;
   readonly wish: (wish: FlushWish) => void;
@@ -30,13 +38,20 @@ export class ServedConnections {
   readonly #buffers: IoBuffers | null;
   /** Those whose volume is being opened, and what is to become of them instead of being served. */
   readonly #attaching = new Map<number, 'cut' | 'released' | null>();
+  /** Of requests that are under way; null where the device answers at once. */
+  readonly #memory: RequestMemory | null;
+  readonly #events: DeviceEvents;
+  readonly #pause: LockPause;
   readonly #transmissions = new Map<number, Transmission>();
   readonly #flushes = new Map<number, (error: number) => void>();
   #lastFlushId = 0;
 
   constructor(parts: ThreadParts) {
     this.#parts = parts;
-    const { setup, baseAddress } = parts;
+    const { setup, baseAddress, loop } = parts;
+    this.#memory = parts.isRemote ? new RequestMemory() : null;
+    this.#events = eventsOf(loop);
+    this.#pause = () => pauseOf(loop);
     this.#buffers =
       setup.transmission === null
         ? null
@@ -64,11 +79,13 @@ export class ServedConnections {
     }
   }
 
-  /** Ends a connection. What it has changed it has changed; nothing is under way between two turns of the loop. */
-  detach(connectionId: number): null {
+  /** Ends a connection, and waits until what it has under way is done. */
+  async detach(connectionId: number): Promise<null> {
     // One whose volume is still being opened will not begin.
     if (this.#attaching.has(connectionId)) this.#attaching.set(connectionId, 'cut');
-    this.#transmissions.get(connectionId)?.end('cut');
+    const transmission = this.#transmissions.get(connectionId);
+    transmission?.end('cut');
+    await transmission?.settled;
     return null;
   }
 
@@ -93,6 +110,7 @@ export class ServedConnections {
       access: isReadOnly ? 'read-only' : 'read-write',
       mayGrowElsewhere: true,
       changes: changes.trackerOf(spec.driveId),
+      ...(this.#memory === null ? {} : { events: this.#events, waiting: this.#pause }),
     });
   }
 
@@ -112,11 +130,13 @@ export class ServedConnections {
       end = { reason: await promise, leftover: transmission.leftover() };
       return end;
     } finally {
-      this.#transmissions.get(connectionId)?.end('cut');
-      this.#transmissions.delete(connectionId);
+      const transmission = this.#transmissions.get(connectionId);
+      transmission?.end('cut');
       loop.remove(descriptor);
       // Seen by the client at once, whoever else has a descriptor of the socket.
       if (end.reason !== 'released') loop.calls.shutdown(descriptor);
+      await transmission?.settled;
+      this.#transmissions.delete(connectionId);
     }
   }
 
@@ -139,6 +159,7 @@ export class ServedConnections {
       loop: this.#parts.loop,
       buffers: this.#buffers,
       device,
+      memory: this.#memory,
       writeInPlace: (offsetBytes: number, data: Uint8Array) =>
         writeInPlace(device, offsetBytes, { data, encryptedBytes: 0 }),
       rules,
@@ -158,6 +179,21 @@ export class ServedConnections {
     this.#flushes.set(this.#lastFlushId, done);
     this.#parts.wish({ connectionId, flushId: this.#lastFlushId });
   }
+}
+
+/** A loop as devices see it. */
+function eventsOf(loop: SocketLoop): DeviceEvents {
+  return {
+    watch: (descriptor, onReady) => loop.add(descriptor, READABLE, { onReady, onDeadline: () => undefined }),
+    unwatch: (descriptor) => loop.remove(descriptor),
+  };
+}
+
+/** A moment, after which a lock is tried again: what other threads tell does not wake this loop. */
+async function pauseOf(loop: SocketLoop): Promise<void> {
+  await new Promise<void>((resolve) => {
+    loop.setDeadline({ onReady: () => undefined, onDeadline: resolve }, performance.now() + LOCK_PAUSE_MS);
+  });
 }
 
 /** Microseconds on a clock that all threads share. */

@@ -29,15 +29,19 @@ const MAX_EVENTS = 64;
 const BUSY_MS = 0.05;
 const SHORT_SLEEP_MS = 0.1;
 
-/** @param signal a descriptor of `newSignal`, by which other threads end a wait */
-export function createSocketLoop(signal: number): SocketLoop {
-  return new EpollLoop(signal);
+/**
+ * @param signal a descriptor of `newSignal`, by which other threads end a wait
+ * @param looksFirst whether answering takes so little time that the next event is worth looking for before sleeping
+ */
+export function createSocketLoop(signal: number, looksFirst = true): SocketLoop {
+  return new EpollLoop(signal, looksFirst);
 }
 
 class EpollLoop implements SocketLoop {
   readonly calls = loadSocketCalls();
   readonly #epoll = this.calls.newEpoll();
   readonly #signal: number;
+  readonly #looksFirst: boolean;
   readonly #tasks = new Map<number, SocketTask>();
   /** Whether the next event is likely to come at once. */
   #isBusy = false;
@@ -48,8 +52,9 @@ class EpollLoop implements SocketLoop {
     lengthBytes: MAX_EVENTS * EPOLL_EVENT_BYTES,
   };
 
-  constructor(signal: number) {
+  constructor(signal: number, looksFirst: boolean) {
     this.#signal = signal;
+    this.#looksFirst = looksFirst;
     this.calls.watch(this.#epoll, signal, { operation: 'add', interest: READABLE });
   }
 
@@ -102,7 +107,7 @@ class EpollLoop implements SocketLoop {
   #sleep(timeoutMs: number): number {
     const sinceMs = performance.now();
     const count = this.calls.epollWait(this.#epoll, this.#eventSpan, timeoutMs);
-    this.#isBusy = performance.now() - sinceMs < SHORT_SLEEP_MS;
+    this.#isBusy = this.#looksFirst && performance.now() - sinceMs < SHORT_SLEEP_MS;
     return count;
   }
 

@@ -26,6 +26,8 @@ const THREAD_ROOTS: ReadonlySet<string> = new Set([
 const METADATA = 'src/metadata/metadata-store.ts';
 const BLOCKDEV = [
   'src/blockdev/block-device.ts',
+  'src/blockdev/maybe.ts',
+  'src/blockdev/system-error.ts',
   'src/blockdev/pool-spec.ts',
   'src/blockdev/storage-pool.ts',
   'src/blockdev/volume.ts',

@@ -33,13 +33,16 @@ export function changeTracking(device: BlockDevice, tracker: ChangeTracker): Blo
             begun.push(rangeOf(offsetBytes, from));
             return beginWrite.call(device, offsetBytes, from);
           },
-          settleWrites: () =>
-            ensuring(
+          settleWrites() {
+            // Others may begin while these are waited for; those are theirs to mark.
+            const settled = begun.splice(0);
+            return ensuring(
               () => settleWrites.call(device),
               () => {
-                for (const range of begun.splice(0)) tracker.mark(range);
+                for (const range of settled) tracker.mark(range);
               },
-            ),
+            );
+          },
         }),
     zero: (range) => marking(range, () => device.zero(range)),
     discard: (range) => marking(range, () => device.discard(range)),

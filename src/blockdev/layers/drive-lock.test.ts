@@ -2,12 +2,16 @@ import { Worker } from 'node:worker_threads';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createDriveLock, DRIVE_LOCK_BYTES } from './drive-lock.ts';
 import { createFilePool } from '../file/file-pool.ts';
 import { openVolume } from '../luks-volume.ts';
 import { createVolume } from '../luks-volume.ts';
 import { SCRATCH_DRIVE, scratchEngine } from '../scratch-devices.ts';
+
+/** Ways to wait that let the thread go on. */
+const WAITING = { 'event-loop': 'event-loop', 'in pauses': async () => await setTimeout(1) } as const;
 
 const newMemory = (): SharedArrayBuffer => new SharedArrayBuffer(DRIVE_LOCK_BYTES);
 
@@ -17,45 +21,51 @@ function gate(): { opened: Promise<void>; open: () => void } {
   return { opened: promise, open: resolve };
 }
 
-test('many share the lock, and who wants it alone waits for all of them', async () => {
-  const lock = createDriveLock(newMemory(), 'event-loop');
-  const order: string[] = [];
-  const [first, second] = [gate(), gate()];
-  const shared = [first, second].map((held, index) =>
-    Promise.resolve(
-      lock.shared(async () => {
-        await held.opened;
-        order.push(`shared ${index}`);
+test.each(Object.entries(WAITING))(
+  '%s: many share the lock, and who wants it alone waits for all of them',
+  async (_name, waiting) => {
+    const lock = createDriveLock(newMemory(), waiting);
+    const order: string[] = [];
+    const [first, second] = [gate(), gate()];
+    const shared = [first, second].map((held, index) =>
+      Promise.resolve(
+        lock.shared(async () => {
+          await held.opened;
+          order.push(`shared ${index}`);
+        }),
+      ),
+    );
+    const alone = Promise.resolve(
+      lock.exclusive(() => {
+        order.push('alone');
       }),
-    ),
-  );
-  const alone = Promise.resolve(
-    lock.exclusive(() => {
-      order.push('alone');
-    }),
-  );
-  second.open();
-  await shared[1];
-  first.open();
-  await Promise.all([...shared, alone]);
-  expect(order).toEqual(['shared 1', 'shared 0', 'alone']);
-});
+    );
+    second.open();
+    await shared[1];
+    first.open();
+    await Promise.all([...shared, alone]);
+    expect(order).toEqual(['shared 1', 'shared 0', 'alone']);
+  },
+);
 
-test('nobody begins to share while one waits to have the lock alone', async () => {
-  const lock = createDriveLock(newMemory(), 'event-loop');
-  const order: string[] = [];
-  const held = gate();
-  const first = lock.shared(() => held.opened);
-  const alone = lock.exclusive(() => {
-    order.push('alone');
-  });
-  const late = lock.shared(() => {
-    order.push('shared late');
-  });
-  held.open();
-  await Promise.all([first, alone, late]);
-  expect(order).toEqual(['alone', 'shared late']);
-});
+test.each(Object.entries(WAITING))(
+  '%s: nobody begins to share while one waits to have the lock alone',
+  async (_name, waiting) => {
+    const lock = createDriveLock(newMemory(), waiting);
+    const order: string[] = [];
+    const held = gate();
+    const first = lock.shared(() => held.opened);
+    const alone = lock.exclusive(() => {
+      order.push('alone');
+    });
+    const late = lock.shared(() => {
+      order.push('shared late');
+    });
+    held.open();
+    await Promise.all([first, alone, late]);
+    expect(order).toEqual(['alone', 'shared late']);
+  },
+);
 
 test('the lock is free again after work that failed', async () => {
   const lock = createDriveLock(newMemory(), 'event-loop');

@@ -23,9 +23,13 @@ export interface DriveLock {
 
 /**
  * How to wait for the lock. `blocking`: the thread stops, which is cheapest, and right where the work under the lock
- * never waits for this thread's event loop. `event-loop`: with a promise; for devices that answer with promises.
+ * never waits for this thread's event loop. `event-loop`: with a promise; for devices that answer with promises. A
+ * function: the same in a thread with a loop of its own, which looks again after each pause.
  */
-export type LockWaiting = 'blocking' | 'event-loop';
+export type LockWaiting = 'blocking' | 'event-loop' | LockPause;
+
+/** Resolves a moment later. */
+export type LockPause = () => Promise<void>;
 
 /** The lock that lives in `memory`, of `DRIVE_LOCK_BYTES` zero bytes at first. */
 export function createDriveLock(memory: SharedArrayBuffer, waiting: LockWaiting = 'blocking'): DriveLock {
@@ -36,6 +40,7 @@ export function createDriveLock(memory: SharedArrayBuffer, waiting: LockWaiting 
     for (;;) {
       const turn = Atomics.load(words, TURN);
       if (tryOnce()) return undefined;
+      if (typeof waiting === 'function') return waiting().then(() => acquire(tryOnce));
       if (waiting === 'event-loop') {
         const { value } = Atomics.waitAsync(words, TURN, turn);
         if (value instanceof Promise) return value.then(() => acquire(tryOnce));

@@ -22,8 +22,8 @@ export interface ImageCalls {
   take(completion: Completion): number;
   /** Has the descriptor, of `eventfd`, signalled whenever a request of the image is complete. */
   notify(image: Image, descriptor: number): void;
-  /** Takes note of up to `MAX_EVENTS` requests that are complete. */
-  clearEvents(image: Image): void;
+  /** Requests that have become complete since the last call; there may be more when it is any. */
+  takeEvents(image: Image): readonly Completion[];
   /** Waits until the descriptor is signalled, at most this long. */
   waitFor(descriptor: number, timeoutMs: number): void;
 }
@@ -75,7 +75,10 @@ export function loadImageCalls(): ImageCalls {
     },
     notify: (image, descriptor) =>
       void checkedRados('rbd_set_image_notification', calls.notify(image, descriptor, EVENT_TYPE_EVENTFD)),
-    clearEvents: (image) => void checkedRados('rbd_poll_io_events', calls.poll(image, events, MAX_EVENTS)),
+    takeEvents(image) {
+      const count = checkedRados('rbd_poll_io_events', calls.poll(image, events, MAX_EVENTS));
+      return Array.from(events.subarray(0, count), Number);
+    },
     waitFor(descriptor, timeoutMs) {
       poll.setInt32(0, descriptor, true);
       calls.wait(pollBytes, 1, timeoutMs);

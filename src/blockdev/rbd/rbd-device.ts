@@ -1,14 +1,12 @@
 import { GIB } from '../../core/sizes.ts';
-import type { SocketCalls } from '../../runtime/socket-calls.ts';
-import type { BlockDevice, Extent, Range } from '../block-device.ts';
-import { inPieces } from '../maybe.ts';
+import type { BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
+import { chain, inPieces } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList } from '../ranges.ts';
 import type { Completion, ImageCalls } from './image-io.ts';
+import type { ImageRequests } from './image-requests.ts';
 import type { Image, Librbd } from './librbd.ts';
 import { checkedRados } from './rados-error.ts';
 
-/** How long a thread waits for the cluster at a time: between two waits it can be ended. */
-const WAIT_MS = 500;
 /** What is given back at a time. */
 const ZERO_PIECE_BYTES = GIB;
 
@@ -16,79 +14,80 @@ const ZERO_PIECE_BYTES = GIB;
 export interface RbdCalls {
   readonly librbd: Librbd;
   readonly io: ImageCalls;
-  readonly signals: Pick<SocketCalls, 'newSignal' | 'clearSignal' | 'close'>;
 }
 
 /**
- * An RBD image as a device, byte by byte. It owns the image. Its size is that of the image when it was opened or last
- * resized through it. What is written is on stable storage at once, since nothing is cached here; while the cluster is
- * away every call waits for it.
+ * An RBD image as a device, byte by byte. It owns the image and its requests. Its size is that of the image when it was
+ * opened or last resized through it. What is written is on stable storage at once, since nothing is cached here; while
+ * the cluster is away every call waits for it.
  */
-export function rbdDevice(image: Image, calls: RbdCalls): BlockDevice {
-  return new RbdDevice(image, calls);
+export function rbdDevice(image: Image, requests: ImageRequests, calls: RbdCalls): BlockDevice {
+  return new RbdDevice(image, requests, calls);
 }
 
 class RbdDevice implements BlockDevice {
   readonly blockSize = 1;
   readonly #image: Image;
-  readonly #calls: RbdCalls;
-  /** Signalled by librbd whenever a request is complete. */
-  readonly #signal: number;
+  readonly #requests: ImageRequests;
+  readonly #librbd: Librbd;
+  readonly #io: ImageCalls;
   /** What was begun and not settled yet, each with its memory. */
   #begun: { readonly completion: Completion; readonly from: Uint8Array }[] = [];
   #sizeBytes: number;
 
-  constructor(image: Image, calls: RbdCalls) {
+  constructor(image: Image, requests: ImageRequests, { librbd, io }: RbdCalls) {
     this.#image = image;
-    this.#calls = calls;
-    this.#sizeBytes = calls.librbd.sizeOf(image);
-    this.#signal = calls.signals.newSignal();
-    calls.io.notify(image, this.#signal);
+    this.#requests = requests;
+    this.#librbd = librbd;
+    this.#io = io;
+    this.#sizeBytes = librbd.sizeOf(image);
   }
 
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
 
-  read(offsetBytes: number, into: Uint8Array): void {
+  read(offsetBytes: number, into: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, into.byteLength);
-    if (into.byteLength === 0) return;
-    const readBytes = this.#settle('rbd_aio_read', this.#calls.io.read(this.#image, offsetBytes, into));
-    // Another opening may have cut the image.
-    if (readBytes < into.byteLength) into.fill(0, readBytes);
+    if (into.byteLength === 0) return undefined;
+    return chain(this.#requests.result(this.#io.read(this.#image, offsetBytes, into), into), (result) => {
+      const readBytes = checkedRados('rbd_aio_read', result);
+      // Another opening may have cut the image.
+      if (readBytes < into.byteLength) into.fill(0, readBytes);
+    });
   }
 
-  write(offsetBytes: number, from: Uint8Array): void {
+  write(offsetBytes: number, from: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, from.byteLength);
-    if (from.byteLength === 0) return;
-    this.#settle('rbd_aio_write', this.#calls.io.write(this.#image, offsetBytes, from));
+    if (from.byteLength === 0) return undefined;
+    return chain(this.#requests.result(this.#io.write(this.#image, offsetBytes, from), from), (result) => {
+      checkedRados('rbd_aio_write', result);
+    });
   }
 
   beginWrite(offsetBytes: number, from: Uint8Array): void {
     checkRange(this, offsetBytes, from.byteLength);
     if (from.byteLength === 0) return;
-    this.#begun.push({ completion: this.#calls.io.write(this.#image, offsetBytes, from), from });
+    this.#begun.push({ completion: this.#io.write(this.#image, offsetBytes, from), from });
   }
 
-  settleWrites(): void {
+  settleWrites(): Maybe<void> {
     const begun = this.#begun;
     this.#begun = [];
-    const results = begun.map(({ completion }) => this.#wait(completion));
-    for (const result of results) checkedRados('rbd_aio_write', result);
-  }
-
-  zero(range: Range): void {
-    checkRange(this, range.offsetBytes, range.lengthBytes);
-    this.#eachPiece(range, (piece) => {
-      this.#settle('rbd_aio_write_zeroes', this.#calls.io.writeZeroes(this.#image, piece));
+    const results = begun.map(({ completion, from }) => this.#requests.result(completion, from));
+    return chain(all(results), (each) => {
+      for (const result of each) checkedRados('rbd_aio_write', result);
     });
   }
 
-  discard(range: Range): void {
-    checkRange(this, range.offsetBytes, range.lengthBytes);
-    this.#eachPiece(range, (piece) => {
-      this.#settle('rbd_aio_discard', this.#calls.io.discard(this.#image, piece));
-    });
+  zero(range: Range): Maybe<void> {
+    return this.#eachPiece(range, 'rbd_aio_write_zeroes', (piece) =>
+      this.#io.writeZeroes(this.#image, piece),
+    );
+  }
+
+  discard(range: Range): Maybe<void> {
+    return this.#eachPiece(range, 'rbd_aio_discard', (piece) => this.#io.discard(this.#image, piece));
   }
 
   reserve(range: Range): void {
@@ -101,7 +100,7 @@ class RbdDevice implements BlockDevice {
     const end = range.offsetBytes + range.lengthBytes;
     const list = new ExtentList(range.offsetBytes);
     if (range.lengthBytes === 0) return list.extents;
-    this.#calls.librbd.eachExtent(this.#image, range, ({ offsetBytes, lengthBytes }, isData) => {
+    this.#librbd.eachExtent(this.#image, range, ({ offsetBytes, lengthBytes }, isData) => {
       if (!isData) return;
       list.extendTo(Math.min(offsetBytes, end), 'zero');
       list.extendTo(Math.min(offsetBytes + lengthBytes, end), 'data');
@@ -110,38 +109,37 @@ class RbdDevice implements BlockDevice {
     return list.extents;
   }
 
-  flush(): void {
-    this.#settle('rbd_aio_flush', this.#calls.io.flush(this.#image));
+  flush(): Maybe<void> {
+    return this.#done('rbd_aio_flush', this.#io.flush(this.#image));
   }
 
   resize(sizeBytes: number): void {
     checkSize(this.blockSize, sizeBytes);
-    this.#calls.librbd.resize(this.#image, sizeBytes);
+    this.#librbd.resize(this.#image, sizeBytes);
     this.#sizeBytes = sizeBytes;
   }
 
   close(): void {
-    this.#calls.librbd.close(this.#image);
-    this.#calls.signals.close(this.#signal);
+    this.#librbd.close(this.#image);
+    this.#requests.close();
   }
 
-  #eachPiece({ offsetBytes, lengthBytes }: Range, work: (piece: Range) => void): void {
-    void inPieces({ lengthBytes, pieceBytes: ZERO_PIECE_BYTES }, (from, pieceBytes) =>
-      work({ offsetBytes: offsetBytes + from, lengthBytes: pieceBytes }),
-    );
+  #eachPiece(range: Range, call: string, begin: (piece: Range) => Completion): Maybe<void> {
+    const { offsetBytes, lengthBytes } = range;
+    checkRange(this, offsetBytes, lengthBytes);
+    return inPieces({ lengthBytes, pieceBytes: ZERO_PIECE_BYTES }, (from, pieceBytes) => {
+      const piece = { offsetBytes: offsetBytes + from, lengthBytes: pieceBytes };
+      return this.#done(call, begin(piece));
+    });
   }
 
-  #settle(call: string, completion: Completion): number {
-    return checkedRados(call, this.#wait(completion));
+  #done(call: string, completion: Completion): Maybe<void> {
+    return chain(this.#requests.result(completion), (result) => void checkedRados(call, result));
   }
+}
 
-  #wait(completion: Completion): number {
-    const { io, signals } = this.#calls;
-    while (!io.isComplete(completion)) {
-      io.waitFor(this.#signal, WAIT_MS);
-      signals.clearSignal(this.#signal);
-      io.clearEvents(this.#image);
-    }
-    return io.take(completion);
-  }
+/** All results, once the last one is there. */
+function all(results: readonly Maybe<number>[]): Maybe<readonly number[]> {
+  const known = results.filter((result) => typeof result === 'number');
+  return known.length === results.length ? known : Promise.all(results);
 }

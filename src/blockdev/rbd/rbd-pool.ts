@@ -1,11 +1,13 @@
 import { loadSocketCalls } from '../../runtime/socket-calls.ts';
-import type { BlockDevice } from '../block-device.ts';
+import type { SocketCalls } from '../../runtime/socket-calls.ts';
+import type { BlockDevice, DeviceEvents } from '../block-device.ts';
 import { readOnly } from '../layers/read-only.ts';
 import type { RbdPoolSpec } from '../pool-spec.ts';
 import type { PoolRoom, StoragePool } from '../storage-pool.ts';
 import { isSystemError } from '../system-error.ts';
 import { driveOfImage, imageName } from './image-name.ts';
 import { loadImageCalls } from './image-io.ts';
+import { ImageRequests } from './image-requests.ts';
 import { loadLibrbd } from './librbd.ts';
 import type { RbdConnection } from './rbd-connection.ts';
 import { rbdDevice } from './rbd-device.ts';
@@ -20,10 +22,14 @@ export function createRbdPool(spec: RbdPoolSpec, connection: RbdConnection): Sto
   return new RbdPool(spec, connection);
 }
 
+interface PoolCalls extends RbdCalls {
+  readonly signals: SocketCalls;
+}
+
 class RbdPool implements StoragePool {
   readonly #spec: RbdPoolSpec;
   readonly #connection: RbdConnection;
-  #loadedCalls: RbdCalls | null = null;
+  #loadedCalls: PoolCalls | null = null;
 
   constructor(spec: RbdPoolSpec, connection: RbdConnection) {
     this.#spec = spec;
@@ -43,14 +49,16 @@ class RbdPool implements StoragePool {
     }
   }
 
-  open(driveId: string, access: 'read-only' | 'read-write'): BlockDevice {
+  open(driveId: string, access: 'read-only' | 'read-write', events: DeviceEvents | null = null): BlockDevice {
     const calls = this.#calls;
     const image = calls.librbd.open(this.#connection.pool, imageName(driveId), access);
+    const requests = new ImageRequests(image, { ...calls, events });
     try {
-      const device = rbdDevice(image, calls);
+      const device = rbdDevice(image, requests, calls);
       return access === 'read-only' ? readOnly(device) : device;
     } catch (error) {
       calls.librbd.close(image);
+      requests.close();
       throw error;
     }
   }
@@ -94,7 +102,7 @@ class RbdPool implements StoragePool {
     }
   }
 
-  get #calls(): RbdCalls {
+  get #calls(): PoolCalls {
     this.#loadedCalls ??= { librbd: loadLibrbd(), io: loadImageCalls(), signals: loadSocketCalls() };
     return this.#loadedCalls;
   }

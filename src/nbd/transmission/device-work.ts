@@ -1,6 +1,7 @@
 import type { BlockDevice, Maybe, Range } from '../../blockdev/block-device.ts';
 import { GIB, MIB } from '../../core/sizes.ts';
 import { NBD_CMD, NBD_CMD_FLAG, NBD_ERROR, NBD_STATE } from '../protocol-numbers.ts';
+import { errorNumber } from './device-error.ts';
 import { IO_BUFFER_BYTES } from './io-buffers.ts';
 import type { Output } from './output.ts';
 import {
@@ -255,18 +256,4 @@ export class DeviceWork {
 function now<Result>(result: Maybe<Result>): Result {
   if (result instanceof Promise) throw new Error('This device answers with promises.');
   return result;
-}
-
-const ERRORS: Readonly<Record<string, number>> = {
-  ENOSPC: NBD_ERROR.ENOSPC,
-  EDQUOT: NBD_ERROR.ENOSPC,
-  EFBIG: NBD_ERROR.ENOSPC,
-  EROFS: NBD_ERROR.EPERM,
-  ENOMEM: NBD_ERROR.ENOMEM,
-};
-
-/** The protocol's number for an error of the operating system. Anything else is a mistake of Drivebay. */
-function errorNumber(error: unknown): number {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') throw error;
-  return ERRORS[error.code] ?? NBD_ERROR.EIO;
 }

@@ -53,7 +53,7 @@ export class IoBuffers {
   }
 
   borrow(): IoBuffer {
-    const buffer = this.#free.pop() ?? newBuffer();
+    const buffer = this.#free.pop() ?? newIoBuffer(IO_BUFFER_BYTES);
     this.#lent.add(buffer);
     return buffer;
   }
@@ -65,10 +65,9 @@ export class IoBuffers {
 }
 
 /** One outside of the region: ciphers copy what is there, sockets and files do not mind. */
-function newBuffer(): IoBuffer {
-  const buffer = new SharedArrayBuffer(IO_BUFFER_BYTES);
-  const region = { buffer, offsetBytes: 0, address: addressOf(buffer), lengthBytes: IO_BUFFER_BYTES };
-  return part(region, 0, IO_BUFFER_BYTES);
+export function newIoBuffer(lengthBytes: number): IoBuffer {
+  const buffer = new SharedArrayBuffer(lengthBytes);
+  return part({ buffer, offsetBytes: 0, address: addressOf(buffer), lengthBytes }, 0, lengthBytes);
 }
 
 function part(region: Region, from: number, lengthBytes: number): IoBuffer {

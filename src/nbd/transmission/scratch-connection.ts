@@ -10,8 +10,9 @@ import { NBD_CMD } from '../protocol-numbers.ts';
 import { encodeRequest, ReplyReader } from '../scratch-requests.ts';
 import type { Awaited, Form, ReceivedReply, SentRequest } from '../scratch-requests.ts';
 import { IoBuffers, TRANSMISSION_BYTES } from './io-buffers.ts';
+import type { RequestMemory } from './request-memory.ts';
 import { Transmission } from './transmission.ts';
-import type { EndReason } from './transmission.ts';
+import type { EndReason } from './transmission-options.ts';
 
 /** What connections of tests share: a loop that runs when it is told to, and the memory of a thread. */
 export class ScratchThread {
@@ -55,6 +56,8 @@ export function scratchMemory(sizeBytes = SCRATCH_BYTES, capacityBytes = 2 ** 30
 export interface ScratchSettings {
   readonly form?: Form;
   readonly device?: BlockDevice;
+  /** For a device that answers with promises. */
+  readonly memory?: RequestMemory;
   readonly isReadOnly?: boolean;
   readonly hasContext?: boolean;
   readonly leftover?: Uint8Array;
@@ -103,6 +106,7 @@ export class ScratchConnection {
         loop: thread.loop,
         buffers: thread.buffers,
         device,
+        memory: settings.memory ?? null,
         writeInPlace: (offsetBytes, data) =>
           chain(device.write(offsetBytes, data), () => {
             // As a cipher does it.

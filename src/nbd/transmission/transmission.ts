@@ -1,50 +1,18 @@
-import type { BlockDevice, Maybe } from '../../blockdev/block-device.ts';
 import { FAILED, READABLE, WOULD_BLOCK, WRITABLE } from '../../runtime/socket-calls.ts';
-import type { SocketCalls } from '../../runtime/socket-calls.ts';
 import { StatsWriter } from '../../data-workers/connection-stats.ts';
-import type { RateLimit } from '../../data-workers/rate-limit.ts';
 import { MAX_REQUEST_BYTES } from '../limits.ts';
 import { NBD_CMD, NBD_CMD_FLAG } from '../protocol-numbers.ts';
 import { DeviceWork } from './device-work.ts';
-import type { IoBuffers } from './io-buffers.ts';
+import { LateReplies } from './late-replies.ts';
 import { Output } from './output.ts';
 import { Payload } from './payload.ts';
 import { Receiver } from './receiver.ts';
-import { SHORT_REPLY_BYTES, writeOutcome } from './reply-format.ts';
-import type { ReplyForm } from './reply-format.ts';
+import { SHORT_REPLY_BYTES } from './reply-format.ts';
 import { checkRequest, hasPayload } from './request-check.ts';
-import type { RequestRules } from './request-check.ts';
 import { Request, requestHeaderBytes } from './request.ts';
-
-/** What the loop of a thread does for a connection; the socket is watched for one thing or the other. */
-export interface TransmissionLoop {
-  readonly calls: SocketCalls;
-  modify(descriptor: number, interest: number): void;
-  setDeadline(task: Transmission, atMs: number | null): void;
-}
-
-export interface TransmissionOptions {
-  readonly descriptor: number;
-  readonly loop: TransmissionLoop;
-  readonly buffers: IoBuffers;
-  readonly device: BlockDevice;
-  /** Writes data of which nothing is needed afterwards. */
-  readonly writeInPlace: (offsetBytes: number, data: Uint8Array) => Maybe<void>;
-  readonly rules: RequestRules;
-  readonly form: ReplyForm;
-  readonly contextId: number | null;
-  readonly limit: RateLimit;
-  readonly stats: SharedArrayBuffer;
-  /** Whether only space that is taken already may be written. */
-  readonly isPoolLow: () => boolean;
-  /** Makes everything written so far durable, and calls with an error of the protocol, or 0. */
-  readonly flush: (done: (error: number) => void) => void;
-  readonly onEnd: (reason: EndReason) => void;
-}
-
-/** Why a connection ended: the client said so, left, broke the rules, was cut by the server, or is served elsewhere. */
-export type EndReason =
-  'disconnected' | 'client-left' | 'connection-lost' | 'bad-request' | 'cut' | 'released';
+import type { EndReason, TransmissionOptions } from './transmission-options.ts';
+import { UnderWay } from './under-way.ts';
+import type { Finished } from './under-way.ts';
 
 /** What a piece of work has come to: more can be done, or the client, room in the output or the end is next. */
 type Step = 'go-on' | 'wait' | 'full' | 'leave' | 'ended';
@@ -61,7 +29,8 @@ const LARGE_WRITE_BYTES = 16 * 1024;
 
 /**
  * One connection in the transmission phase, served by a data thread: requests are done one after the other as they come,
- * replies are collected and sent together. Only flushes are answered out of order: they wait elsewhere.
+ * replies are collected and sent together. Only flushes are answered out of order: they wait elsewhere. Where the device
+ * answers with promises, many requests are under way, and each is answered when it is done.
  */
 export class Transmission {
   readonly #options: TransmissionOptions;
@@ -75,7 +44,11 @@ export class Transmission {
   /** Requests that were received and not looked at yet, between two turns. */
   #saved = NO_BYTES;
   #deferred = 0;
-  #lateReplies: { request: Request; error: number }[] = [];
+  readonly #late: LateReplies;
+  readonly #underWay: UnderWay | null;
+  /** Whether the request at hand waits for others to be done. */
+  #isHeldUp = false;
+  #isTurnDue = false;
   #expectsLargeWrite = false;
   #interest = READABLE;
   #isThrottled = false;
@@ -92,9 +65,13 @@ export class Transmission {
     this.#headerBytes = requestHeaderBytes(options.rules.isExtended);
     this.#output = new Output(options.loop.calls, options.descriptor, options.buffers);
     this.#receiver = new Receiver(options.loop.calls, options.descriptor, leftover);
-    this.#payload = new Payload(this.#receiver, options.buffers);
+    this.#payload = new Payload(this.#receiver, options.buffers, options.memory);
     this.#stats = new StatsWriter(options.stats);
     this.#work = new DeviceWork({ ...options, output: this.#output, stats: this.#stats });
+    const { memory } = options;
+    this.#late = new LateReplies(this.#output, options.form, memory);
+    const onFinished = (finished: Finished): void => this.#finish(finished);
+    this.#underWay = memory === null ? null : new UnderWay({ ...options, memory, onFinished });
   }
 
   /** The socket is ready for what it is watched for. Also called once at the beginning, for what had come before. */
@@ -109,13 +86,19 @@ export class Transmission {
     this.#goOn();
   }
 
-  /** Ends the connection; not one byte of the drive changes through it afterwards. */
+  /** Resolves when the device is through with everything that was asked of it. */
+  get settled(): Promise<void> {
+    return this.#underWay?.settled ?? Promise.resolve();
+  }
+
+  /** Ends the connection; not one byte of the drive changes through it once it is settled. */
   end(reason: EndReason): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#options.loop.setDeadline(this, null);
     this.#output.release();
     this.#payload.release();
+    this.#late.release();
     this.#options.onEnd(reason);
   }
 
@@ -141,17 +124,17 @@ export class Transmission {
   /** Does what can be done without waiting; says what to wait for. */
   #turn(): 'readable' | 'writable' | 'later' | 'ended' {
     for (let round = 0; round < ROUNDS; round += 1) {
-      this.#addLateReplies();
+      this.#late.add();
       const step = this.#isThrottled ? 'full' : this.#step();
       if (step === 'ended') return 'ended';
       if (step === 'go-on') continue;
       const sent = this.#send();
       if (sent !== 'sent') return sent;
       // There is room for them now.
-      if (this.#lateReplies.length > 0) continue;
+      if (!this.#late.isEmpty) continue;
       if (step === 'leave') return this.#leave();
       if (step === 'wait') return 'readable';
-      if (this.#isThrottled || this.#deferred >= MAX_DEFERRED) return 'later';
+      if (this.#isThrottled || this.#isHeldUp || this.#deferred >= MAX_DEFERRED) return 'later';
     }
     this.#options.loop.setDeadline(this, performance.now());
     const sent = this.#send();
@@ -163,13 +146,13 @@ export class Transmission {
     if (this.#work.isBusy) return this.#continueWork();
     if (this.#payload.isPending) return this.#receivePayload();
     if (this.#leaving !== null || this.#isReleasing) return 'leave';
-    if (this.#deferred >= MAX_DEFERRED) return 'full';
+    if (this.#isHeldUp || this.#deferred >= MAX_DEFERRED) return 'full';
     return this.#receiveRequests();
   }
 
-  /** Ends the connection, but for requests that wait for a flush. */
+  /** Ends the connection, but for requests that wait for a flush or for the device. */
   #leave(): 'later' | 'ended' {
-    if (this.#deferred > 0) return 'later';
+    if (this.#deferred > 0 || (this.#underWay?.count ?? 0) > 0) return 'later';
     this.end(this.#leaving ?? 'released');
     return 'ended';
   }
@@ -220,8 +203,9 @@ export class Transmission {
   }
 
   #finishWrite(): void {
-    const { request, error, startedAtMs } = this.#payload.finish();
-    this.#answerChange(request, error, startedAtMs);
+    const { request, error, startedAtMs, data } = this.#payload.finish();
+    if (data === null) this.#answerChange(request, error, startedAtMs);
+    else this.#underWay?.write(request, data, startedAtMs);
   }
 
   #receiveRequests(): Step {
@@ -291,6 +275,10 @@ export class Transmission {
       if (waitMs > 0) return this.#throttle(waitMs);
       this.#isAdmitted = true;
     }
+    if (this.#underWay?.hasRoom(transferBytes(request)) === false) {
+      this.#isHeldUp = true;
+      return 'full';
+    }
     if (carriesData) return this.#beginWrite(at, end, { error, startedAtMs });
     this.#expectsLargeWrite = false;
     if (error !== 0) {
@@ -299,9 +287,11 @@ export class Transmission {
     }
     switch (request.command) {
       case NBD_CMD.READ:
-        return this.#work.read(request, startedAtMs) ? at : 'full';
+        if (this.#underWay === null) return this.#work.read(request, startedAtMs) ? at : 'full';
+        this.#underWay.read(request.copy(), startedAtMs);
+        return at;
       case NBD_CMD.BLOCK_STATUS:
-        return this.#work.blockStatus(request) ? at : 'full';
+        return this.#late.isEmpty && this.#work.blockStatus(request) ? at : 'full';
       case NBD_CMD.FLUSH:
         this.#deferFlush(request, startedAtMs);
         return at;
@@ -309,7 +299,9 @@ export class Transmission {
         this.#leaving = 'disconnected';
         return 'leave';
       default:
-        this.#work.change(request, (changeError) => this.#answerChange(request, changeError, startedAtMs));
+        if (this.#underWay === null)
+          this.#work.change(request, (changeError) => this.#answerChange(request, changeError, startedAtMs));
+        else this.#underWay.change(request.copy(), startedAtMs);
         return at;
     }
   }
@@ -330,6 +322,10 @@ export class Transmission {
     this.#expectsLargeWrite = request.lengthBytes >= LARGE_WRITE_BYTES;
     if (end - at >= request.lengthBytes) {
       const data = input.bytes.subarray(at, at + request.lengthBytes);
+      if (this.#underWay !== null && error === 0) {
+        this.#underWay.writeCopy(request.copy(), data, startedAtMs);
+        return at + request.lengthBytes;
+      }
       const outcome = error === 0 ? this.#work.write(request.offsetBytes, data) : error;
       this.#answerChange(request, outcome, startedAtMs);
       return at + request.lengthBytes;
@@ -355,32 +351,39 @@ export class Transmission {
       this.#deferred -= 1;
       this.#stats.count(FLUSH_KIND, 0, seconds(startedAtMs));
       if (this.#hasEnded) return;
-      this.#lateReplies.push({ request: own, error });
+      this.#late.push({ request: own, error, data: null });
       // Sent with the next turn, which this one asks for.
       this.#options.loop.setDeadline(this, performance.now());
     });
   }
 
-  #addLateReplies(): void {
-    while (this.#lateReplies.length > 0 && this.#output.room(SHORT_REPLY_BYTES) !== null) {
-      const late = this.#lateReplies.shift();
-      if (late !== undefined) this.#answer(late.request, late.error);
+  /** Takes note of what the device has done. */
+  #finish({ request, startedAtMs, error, data }: Finished): void {
+    this.#isHeldUp = false;
+    if (request.command !== NBD_CMD.READ) this.#answerChange(request, error, startedAtMs);
+    else {
+      if (error === 0) this.#stats.count(READ_KIND, request.lengthBytes, seconds(startedAtMs));
+      this.#late.push({ request, error, data });
+    }
+    if (this.#hasEnded) this.#late.release();
+    else if (!this.#isTurnDue) {
+      this.#isTurnDue = true;
+      // What is finished together is answered together.
+      queueMicrotask(() => {
+        this.#isTurnDue = false;
+        this.#goOn();
+      });
     }
   }
 
   #answer(request: Request, error: number): void {
-    const buffer = this.#output.room(SHORT_REPLY_BYTES);
-    if (buffer === null) {
-      this.#lateReplies.push({ request: request.copy(), error });
-      return;
-    }
-    const { form } = this.#options;
-    const mustBeChunk = request.command === NBD_CMD.READ || request.command === NBD_CMD.BLOCK_STATUS;
-    const reply = { form, request, error, mustBeChunk };
-    this.#output.extendTo(writeOutcome(buffer.numbers, this.#output.end, reply));
+    // In their order: data of another reply may be half added.
+    if (!this.#hasEnded && this.#late.isEmpty && this.#late.addOutcome(request, error)) return;
+    this.#late.push({ request: request.copy(), error, data: null });
   }
 }
 
+const READ_KIND = 0;
 const WRITE_KIND = 1;
 const FLUSH_KIND = 2;
 const OTHER_KIND = 3;
