@@ -9,6 +9,7 @@ import { httpWrite } from './http-write.ts';
 import { imaging, sparseImaging } from './imaging.ts';
 import { listing } from './listing.ts';
 import { nbd, nbdEncrypted } from './nbd.ts';
+import { nodes } from './nodes.ts';
 import type { Benchmark, Row } from './lib/measure.ts';
 import { formatTable } from './lib/table.ts';
 
@@ -23,6 +24,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   imaging,
   sparseImaging,
   listing,
+  nodes,
   cliTransfer,
 ];
 const RUNS = 5;

@@ -40,7 +40,8 @@ export async function startDrivebay(
   );
   await waitUntilReady(child, port);
   const readyMs = performance.now() - startedAtMs;
-  const auth = readAuth(dataDirectory);
+  const { DRIVEBAY_ADMIN_USER: user, DRIVEBAY_ADMIN_KEY: key } = environment;
+  const auth = user === undefined ? readAuth(dataDirectory) : `${user}:${key}`;
   return {
     port,
     auth,
