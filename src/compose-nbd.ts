@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Config } from './config/config.ts';
+import type { Node, NodeNbd } from './core/node.ts';
 import type { ConnectionStats } from './data-workers/connection-stats.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { formatNbdUri } from './nbd/nbd-uri.ts';
@@ -37,6 +38,16 @@ export function createAttachUris({ nbdAddress }: Config): AttachUris {
       };
     },
   };
+}
+
+/** Where servers reach this node's NBD listener for TCP; null without one. */
+export function reachableNbd({ nbdAddress }: Config, { tcp }: NbdAddresses): NodeNbd | null {
+  return tcp === null ? null : { ...tcp, host: nbdAddress ?? tcp.host };
+}
+
+/** What servers connect to when another node serves the drive. Its Unix socket is not of this machine. */
+export function urisOfOther({ nbd }: Pick<Node, 'nbd'>, exportName: string): { readonly tcp?: string } {
+  return nbd === null ? {} : { tcp: formatNbdUri({ endpoint: { kind: 'tcp', ...nbd }, exportName }) };
 }
 
 export function createConnectionRegistry(

@@ -6,14 +6,17 @@ import { loadNodeId } from './compose-metadata.ts';
 import type { Config } from './config/config.ts';
 import { formatListenAddress } from './config/listen-address.ts';
 import type { ListenAddress } from './config/listen-address.ts';
+import { DriveError } from './core/errors.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { systemClock } from './runtime/clock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import { registerNode } from './service/node-presence.ts';
 import type { NodePresence } from './service/node-presence.ts';
+import { createNoticeKeeper } from './service/notice-keeper.ts';
 import { createPoolOwners } from './service/pool-owners.ts';
 import type { PoolOwners } from './service/pool-owners.ts';
+import type { ServiceContext } from './service/service-context.ts';
 
 /** How often a node tells the others that it is there; several times before it would be taken to be gone. */
 const BEAT_MS = 3_000;
@@ -39,6 +42,7 @@ export async function joinNodes(options: {
     host: hostname(),
     address: reachableAddress(config.listen),
     version: packageVersion(),
+    nbd: null,
   });
   const poolOwners = createPoolOwners(metadata, node);
   const beat = (): void => {
@@ -54,6 +58,30 @@ export async function joinNodes(options: {
   });
   await poolOwners.refresh();
   return { node, poolOwners };
+}
+
+/** How often a node looks whether another one has told it something. */
+const NOTICE_MS = 200;
+
+/** Does what other nodes ask of this one, for as long as it serves. */
+export function ownNotices(lifecycle: Lifecycle, context: ServiceContext): void {
+  const keeper = createNoticeKeeper(context);
+  const stopping = new AbortController();
+  const work = (async () => {
+    while (!stopping.signal.aborted) {
+      await keeper.look().catch((error: unknown) => {
+        // That the database is away is told by whoever watches it.
+        if (!(error instanceof DriveError))
+          context.reportFailure(error, 'looking for notices of other nodes');
+      });
+      await systemClock.sleep(NOTICE_MS, stopping.signal);
+    }
+  })();
+  lifecycle.own('notices', async () => {
+    stopping.abort();
+    await work;
+    await keeper.stop();
+  });
 }
 
 const ANY_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);

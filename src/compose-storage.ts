@@ -105,6 +105,7 @@ export async function openPools(options: {
     for (const { poolName, nodeId } of await takeOverPools(metadata, request, pools)) {
       log.warn({ pool: poolName, node: nodeId }, 'pool is taken over from a node that is gone');
     }
+    await options.poolOwners.refresh();
     return pools;
   } catch (error) {
     await pools.stop();

@@ -20,9 +20,15 @@ import { openKeyVault } from './compose-keys.ts';
 import { lockDataDirectory } from './compose-data-directory.ts';
 import { openMetadata } from './compose-metadata.ts';
 import { registerMetrics } from './compose-metrics.ts';
-import { joinNodes, ownDrain, reachableAddress } from './compose-node.ts';
+import { joinNodes, ownDrain, ownNotices, reachableAddress } from './compose-node.ts';
 import type { NodeMembership } from './compose-node.ts';
-import { createAttachUris, createConnectionRegistry, listenNbd } from './compose-nbd.ts';
+import {
+  createAttachUris,
+  createConnectionRegistry,
+  listenNbd,
+  reachableNbd,
+  urisOfOther,
+} from './compose-nbd.ts';
 import type { AttachUris } from './compose-nbd.ts';
 import type { ConnectionRegistry } from './service/connection-registry.ts';
 import type { NbdAddresses } from './nbd/nbd-server.ts';
@@ -126,12 +132,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   moving.runner = startMoving({ context, copies });
   lifecycle.own('moving', () => moving.runner?.stop());
   ownClaimSweeper(lifecycle, context);
+  if (config.metadata !== null) ownNotices(lifecycle, context);
 
   const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();
   moving.runner.start();
   const { address, nbd } = await startListeners(options, { context, connections, attachUris });
-  await node.announce(reachableAddress(address));
+  await node.announce({ address: reachableAddress(address), nbd: reachableNbd(config, nbd) });
   ownDrain(lifecycle, { node, imaging: imaging.runner, drainSeconds: config.drainSeconds });
   return { address, nbd, firstUser };
 }
@@ -234,7 +241,7 @@ function createContext({ config, log }: ServerOptions, parts: ContextParts): Ser
     claiming: createKeyedMutex(),
     removingStrays: createKeyedMutex(),
     doubtfulClaims: new Set(),
-    attachUris: (secret) => attachUris.of(secret),
+    attachUris: (secret, other) => (other === null ? attachUris.of(secret) : urisOfOther(other, secret)),
     audit: (event) => log.info({ audit: true, ...event }, 'audit'),
     volumeKeys: createVolumeKeys(given.metadata, given.keyVault),
     mayHaveOtherNodes: config.metadata !== null,

@@ -9,10 +9,19 @@ export interface Node {
   /** HOST:PORT of its HTTP listener. */
   readonly address: string;
   readonly version: string;
+  /** Where servers reach its NBD listener for TCP; null when it has none. */
+  readonly nbd: NodeNbd | null;
   readonly state: NodeState;
   readonly startedAtMs: number;
   /** When it was heard of last. As all times of nodes, by the clock of the database. */
   readonly heartbeatAtMs: number;
+}
+
+/** An NBD listener as others reach it. */
+export interface NodeNbd {
+  readonly host: string;
+  readonly port: number;
+  readonly isTls: boolean;
 }
 
 /** A pool that only one node can reach, such as a directory on one of its disks. */

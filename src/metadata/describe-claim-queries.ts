@@ -96,6 +96,23 @@ export function describeClaimQueries(store: () => MetadataStore): void {
       expect(await store().claims.count()).toBe(before - 1);
     });
 
+    test('whose lease has run out are listed without those on drives in pools that are left out', async () => {
+      const first = await insertDrive(store(), { poolName: 'ours' });
+      const second = sampleDrive(first.userId, { poolName: 'theirs' });
+      await insertDrives(store(), [second]);
+      const [ours, theirs] = [first, second].map(({ driveId }) => {
+        return sampleClaim(driveId, { leaseMs: 1, expiresAtMs: 1 });
+      }) as [Claim, Claim];
+      await put(ours, theirs);
+      const listed = async (...exceptPools: readonly string[]) =>
+        (await store().claims.listExpired({ nowMs: 5, limit: 1, exceptPools })).map(
+          (claim) => claim.serverId,
+        );
+      expect(await listed('ours')).toEqual([theirs.serverId]);
+      expect(await listed('theirs')).toEqual([ours.serverId]);
+      expect(await listed('ours', 'theirs')).toEqual([]);
+    });
+
     test('go with their drive', async () => {
       const { driveId } = await insertDrive(store());
       const claim = sampleClaim(driveId);

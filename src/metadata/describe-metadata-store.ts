@@ -5,6 +5,7 @@ import { describeDriveQueries } from './describe-drive-queries.ts';
 import { describeImagingQueries } from './describe-imaging-queries.ts';
 import { describeMoveQueries } from './describe-move-queries.ts';
 import { describeNodeQueries } from './describe-node-queries.ts';
+import { describeNoticeQueries } from './describe-notice-queries.ts';
 import { describeTransactions } from './describe-transactions.ts';
 import { describeUserQueries } from './describe-user-queries.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -35,5 +36,6 @@ export function describeMetadataStore(name: string, open: () => Promise<Metadata
     describeClaimQueries(current);
     describeMoveQueries(current);
     describeNodeQueries(current);
+    describeNoticeQueries(current);
   });
 }

@@ -3,12 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { MetadataStore } from './metadata-store.ts';
 
 export function describeNodeQueries(store: () => MetadataStore): void {
-  const sample = (host: string) => ({
-    nodeId: randomUUID(),
-    host,
-    address: `${host}:8600`,
-    version: '1.2.3',
-  });
+  const sample = (host: string) => {
+    return { nodeId: randomUUID(), host, address: `${host}:8600`, version: '1.2.3', nbd: null };
+  };
 
   describe('nodes', () => {
     test('are listed by their hosts, and up from when they start', async () => {
@@ -35,9 +32,12 @@ export function describeNodeQueries(store: () => MetadataStore): void {
       expect(await store().nodes.list()).toMatchObject([
         { state: 'draining', heartbeatAtMs: beatAtMs, startedAtMs: first?.startedAtMs },
       ]);
-      await store().transaction((tx) => tx.nodes.register({ ...node, address: 'c:1', version: '2.0.0' }));
+      const nbd = { host: 'vm', port: 10_809, isTls: true };
+      await store().transaction((tx) =>
+        tx.nodes.register({ ...node, address: 'c:1', version: '2.0.0', nbd }),
+      );
       const again = await store().nodes.list();
-      expect(again).toMatchObject([{ state: 'up', address: 'c:1', version: '2.0.0' }]);
+      expect(again).toMatchObject([{ state: 'up', address: 'c:1', version: '2.0.0', nbd }]);
       expect(again[0]?.startedAtMs).toBeGreaterThanOrEqual(beatAtMs ?? Infinity);
     });
 

@@ -23,6 +23,7 @@ export interface MetadataStore {
   readonly claims: ClaimReader;
   readonly moves: MoveReader;
   readonly nodes: NodeReader;
+  readonly notices: NoticeReader;
   transaction<Result>(work: (tx: MetadataTransaction) => Promise<Result>): Promise<Result>;
   /**
    * Adds to counters of many drives in one transaction; unknown drives are passed over. One call at a time: who is
@@ -43,6 +44,7 @@ export interface MetadataTransaction {
   readonly moves: MoveReader & MoveWriter;
   readonly strays: StrayVolumeStore;
   readonly nodes: NodeReader & NodeWriter;
+  readonly notices: NoticeReader & NoticeWriter;
   readonly settings: SettingStore;
 }
 
@@ -192,8 +194,15 @@ export interface ClaimReader {
   findBySecretHash(secretHash: Uint8Array): Promise<Claim | null>;
   /** All claims on these drives, those of one drive together and in the order of their epochs. */
   list(driveIds: readonly string[]): Promise<readonly Claim[]>;
-  /** Claims whose lease has run out, the longest ago first, at most `limit`. */
-  listExpired(request: { nowMs: number; limit: number }): Promise<readonly Claim[]>;
+  /**
+   * Claims whose lease has run out, the longest ago first, at most `limit`; without those on drives in `exceptPools`
+   * (none when absent).
+   */
+  listExpired(request: {
+    nowMs: number;
+    limit: number;
+    exceptPools?: readonly string[];
+  }): Promise<readonly Claim[]>;
   /** How many claims there are, those whose lease has run out but that nobody has ended yet included. */
   count(): Promise<number>;
 }
@@ -253,7 +262,7 @@ export interface NodeReader {
 
 export interface NodeWriter {
   /** Takes note of a node that starts, in place of its earlier life. */
-  register(node: Pick<Node, 'nodeId' | 'host' | 'address' | 'version'>): Promise<void>;
+  register(node: Pick<Node, 'nodeId' | 'host' | 'address' | 'version' | 'nbd'>): Promise<void>;
   /** A sign of life with the node's state; the time of the database, or null when there is no such node. */
   beat(nodeId: string, state: NodeState): Promise<number | null>;
   /** Makes the pool this node's. */
@@ -262,6 +271,32 @@ export interface NodeWriter {
   removePool(poolName: string): Promise<void>;
   /** Forgets nodes without pools that have not been heard of for this long. */
   removeUnheard(sinceMs: number): Promise<void>;
+}
+
+/** Tells a node that something about a drive has changed that it has to act on. */
+export interface Notice {
+  readonly noticeId: string;
+  readonly nodeId: string;
+  readonly driveId: string;
+}
+
+/** Notices that have not been heeded yet. */
+export interface NoticeReader {
+  /** Those for this node, at most `limit`, in no order. */
+  listOf(nodeId: string, limit: number): Promise<readonly Notice[]>;
+  /** Those of these notices that there still are, with the state of the node that is to heed them. */
+  listOpen(
+    noticeIds: readonly string[],
+  ): Promise<readonly { noticeId: string; nodeId: string; nodeState: NodeState }[]>;
+}
+
+export interface NoticeWriter {
+  /** The node must be there. */
+  put(notice: Notice): Promise<void>;
+  /** They have been heeded. */
+  remove(noticeIds: readonly string[]): Promise<void>;
+  /** All of this node's have become pointless. */
+  removeOf(nodeId: string): Promise<void>;
 }
 
 /** Facts about the installation itself: its UUID, the id of its master key. */

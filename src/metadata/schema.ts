@@ -22,6 +22,7 @@ export interface Schema {
   stray_volumes: StrayVolumeTable;
   nodes: NodeTable;
   pools: PoolTable;
+  notices: NoticeTable;
   settings: SettingTable;
 }
 
@@ -157,12 +158,13 @@ interface StrayVolumeTable {
   drive_id: string;
 }
 
-/** `state` is what the node itself has said; times are the database's own. */
+/** `nbd` is JSON, `state` what the node itself has said; times are the database's own. */
 interface NodeTable {
   node_id: string;
   host: string;
   address: string;
   version: string;
+  nbd: string | null;
   state: NodeState;
   started_at_ms: number;
   heartbeat_at_ms: number;
@@ -173,6 +175,13 @@ interface PoolTable {
   pool_name: string;
   node_id: string;
   domain: string;
+}
+
+/** What a node is to look at. */
+interface NoticeTable {
+  notice_id: string;
+  node_id: string;
+  drive_id: string;
 }
 
 interface SettingTable {

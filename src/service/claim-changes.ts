@@ -1,8 +1,9 @@
 import { liveClaims } from '../core/claim.ts';
-import type { Claim } from '../core/claim.ts';
+import type { Claim, ClaimName } from '../core/claim.ts';
 import { DriveError } from '../core/errors.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import type { AuditEvent } from './audit.ts';
+import { NO_NOTICES, noticeNodes, refuseGone, untilHeeded } from './node-notices.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /** The claims of a drive as a change of them finds them, in its transaction. */
@@ -20,7 +21,8 @@ export interface ClaimOutcome<Result> {
 }
 
 /**
- * Changes who holds a drive: commits first, then cuts every connection whose claim is no more, and returns only then.
+ * Changes who holds a drive: commits first, then cuts every connection whose claim is no more, has the other nodes that can
+ * reach the drive do the same, and returns only then.
  * One change of a drive at a time, so that what a change leaves is still true when it cuts.
  */
 export async function changeClaims<Result>(
@@ -29,12 +31,12 @@ export async function changeClaims<Result>(
   change: (situation: ClaimSituation) => Promise<ClaimOutcome<Result>>,
 ): Promise<Result> {
   return await context.claiming.run(driveId, async () => {
-    const { expired, outcome, kept } = await commitChange(context, driveId, change);
+    const { expired, outcome, kept, sent } = await commitChange(context, driveId, change);
     for (const { serverId, epoch } of expired) {
       context.audit({ event: 'expire', actor: null, drive: driveId, server: serverId, epoch });
     }
     for (const event of outcome.events) context.audit(event);
-    await cutOthers(context, driveId, kept);
+    await Promise.all([cutOthers(context, driveId, kept), untilHeeded(context, driveId, sent)]);
     context.doubtfulClaims.delete(driveId);
     return outcome.result;
   });
@@ -53,7 +55,10 @@ async function commitChange<Result>(
       const expired = all.filter((claim) => !live.includes(claim));
       for (const claim of expired) await tx.claims.remove(claim);
       const outcome = await change({ tx, live, nowMs });
-      return { expired, outcome, kept: await tx.claims.list([driveId]) };
+      const drive = await tx.drives.find(driveId);
+      const sent = drive === null ? NO_NOTICES : await noticeNodes(context, tx, drive);
+      refuseGone(driveId, sent);
+      return { expired, outcome, sent, kept: await tx.claims.list([driveId]) };
     });
   } catch (error) {
     // It may have been made nevertheless; the sweeper cuts whom it has left without a claim.
@@ -67,7 +72,12 @@ export async function endExpiredClaims(context: ServiceContext, driveId: string)
   await changeClaims(context, driveId, () => Promise.resolve({ result: undefined, events: [] }));
 }
 
-async function cutOthers(context: ServiceContext, driveId: string, kept: readonly Claim[]): Promise<void> {
+/** Cuts every connection of the drive to this node that is not under one of these claims, and says so in the log. */
+export async function cutOthers(
+  context: ServiceContext,
+  driveId: string,
+  kept: readonly Pick<ClaimName, 'serverId' | 'epoch'>[],
+): Promise<void> {
   const { connections } = context;
   const keep = kept.map(({ serverId, epoch }) => ({ serverId, epoch }));
   const ending = connections

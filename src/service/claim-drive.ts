@@ -53,7 +53,7 @@ export async function claimDrive(
   const claim = await withinDeadline(poolName, work, () => undefined);
   // Writes that came by HTTP were let through because nobody held the drive; after them none is.
   await withinDeadline(poolName, context.writes.quiesce(driveId), () => undefined);
-  return { ...describeClaim(claim), ...attachInfo(context, secret) };
+  return { ...describeClaim(claim), ...(await attachInfo(context, poolName, secret)) };
 }
 
 /** What is kept of a secret. It is random and long, so a plain hash cannot be searched for. */
@@ -90,8 +90,12 @@ function eventsOf(actor: User, claim: Claim, taken: readonly Claim[]): readonly 
   return taken.map(({ serverId }) => ({ event: 'takeover', ...common, previousServer: serverId }));
 }
 
-function attachInfo(context: ServiceContext, secret: string): Info {
-  const { tcp, unix } = context.attachUris(secret);
+/** The node that has the drive's pool is the one that serves it. */
+async function attachInfo(context: ServiceContext, poolName: string, secret: string): Promise<Info> {
+  const { attachUris, pools, poolOwners } = context;
+  const isHere = pools.configs.some(({ spec }) => spec.name === poolName);
+  if (!isHere) await poolOwners.refresh();
+  const { tcp, unix } = attachUris(secret, poolOwners.find(poolName)?.node ?? null);
   return {
     ...(tcp === undefined ? {} : { 'attach:tcp': tcp }),
     ...(unix === undefined ? {} : { 'attach:unix': unix }),

@@ -29,7 +29,9 @@ export function createClaimSweeper(context: ServiceContext): ClaimSweeper {
 
   return {
     async sweep() {
-      const request = { nowMs: context.now(), limit: MAX_SWEPT_CLAIMS };
+      // Those in other nodes' pools are theirs to end.
+      const exceptPools = context.poolOwners.list().map(({ poolName }) => poolName);
+      const request = { nowMs: context.now(), limit: MAX_SWEPT_CLAIMS, exceptPools };
       const expired = await context.metadata.claims.listExpired(request);
       for (const driveId of new Set([...context.doubtfulClaims, ...expired.map((claim) => claim.driveId)])) {
         if (!isStopped && !ending.has(driveId)) ending.set(driveId, end(driveId));

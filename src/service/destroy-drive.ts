@@ -1,6 +1,7 @@
 import type { User } from '../core/user.ts';
 import { cancelMoveInside, finishCancel } from './cancel-move.ts';
 import { findLiveClaims, refuseClaimed } from './claim-checks.ts';
+import { noticeNodes, untilHeeded } from './node-notices.ts';
 import { beginDestroyInside, finishDestroy } from './drive-removal.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -12,19 +13,21 @@ import type { ServiceContext } from './service-context.ts';
  * @throws DriveError busy while it is claimed or imaging
  */
 export async function destroyDrive(context: ServiceContext, actor: User, driveId: string): Promise<void> {
-  const { destroying, left } = await context.metadata.transaction(async (tx) => {
+  const { destroying, left, sent } = await context.metadata.transaction(async (tx) => {
     const drive = await findOwned(tx.drives, actor.userId, driveId);
     const jobs = await tx.imaging.listTouching([driveId]);
     refuseImagingTarget(drive, jobs, 'destroyed');
     refuseImagingSource(drive, jobs, 'destroyed');
     refuseClaimed(drive, await findLiveClaims(tx.claims, driveId, context), 'destroyed');
     const left = await cancelMoveInside(tx, driveId);
-    return { destroying: await beginDestroyInside(tx, drive, 'destroyed'), left };
+    const sent = await noticeNodes(context, tx, drive);
+    return { destroying: await beginDestroyInside(tx, drive, 'destroyed'), left, sent };
   });
   context.volumeKeys.forget(driveId);
   await finishCancel(context, driveId, left);
   if (!context.pools.statusOf(destroying.poolName).isActive) return;
   try {
+    await untilHeeded(context, driveId, sent);
     await finishDestroy(context, destroying);
   } catch (error) {
     // The drive is gone for its owner; the rest is done at the next start.

@@ -14,6 +14,8 @@ export const MAX_LEASE_SECONDS = 86_400;
 export const MAX_CLAIMS = 256;
 /** Expired claims that are looked at in one go. */
 export const MAX_SWEPT_CLAIMS = 1000;
+/** Notices of other nodes that are looked at in one go. */
+export const MAX_NOTICES = 1000;
 /** How long an Idempotency-Key is remembered. */
 export const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 /** How long a create waits for another one under the same Idempotency-Key to be done. */

@@ -4,14 +4,14 @@ import type { Node, NodeState } from '../core/node.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 
 /** What a node says of itself. */
-export type NodeDescription = Pick<Node, 'nodeId' | 'host' | 'address' | 'version'>;
+export type NodeDescription = Pick<Node, 'nodeId' | 'host' | 'address' | 'version' | 'nbd'>;
 
 /** This node, as the other nodes of its installation see it. */
 export interface NodePresence {
   readonly nodeId: string;
   readonly state: NodeState;
   /** Tells everybody where this node can be reached. */
-  announce(address: string): Promise<void>;
+  announce(listening: Pick<Node, 'address' | 'nbd'>): Promise<void>;
   /** Tells everybody that this node is there. */
   beat(): Promise<void>;
   /** From now on the node takes nothing new: it is being stopped. */
@@ -33,19 +33,21 @@ export async function registerNode(
   description: NodeDescription,
 ): Promise<NodePresence> {
   const { nodeId } = description;
-  let { address } = description;
+  let described = description;
   let state: NodeState = 'up';
   await metadata.transaction(async (tx) => {
     await refuseTwin(await tx.nodes.list(), description);
     await tx.nodes.removeUnheard(FORGOTTEN_MS);
     await tx.nodes.register(description);
+    // A process that has only just started does nothing that it could be asked to end.
+    await tx.notices.removeOf(nodeId);
   });
 
   async function beat(): Promise<void> {
     const beatAtMs = await metadata.transaction((tx) => tx.nodes.beat(nodeId, state));
     if (beatAtMs !== null) return;
     // It was away for so long that it has been forgotten.
-    await metadata.transaction((tx) => tx.nodes.register({ ...description, address }));
+    await metadata.transaction((tx) => tx.nodes.register(described));
   }
 
   async function become(next: NodeState): Promise<void> {
@@ -58,9 +60,9 @@ export async function registerNode(
     get state() {
       return state;
     },
-    async announce(reached) {
-      address = reached;
-      await metadata.transaction((tx) => tx.nodes.register({ ...description, address }));
+    async announce(listening) {
+      described = { ...description, ...listening };
+      await metadata.transaction((tx) => tx.nodes.register(described));
     },
     beat,
     drain: () => become('draining'),

@@ -11,6 +11,8 @@ export interface PoolOwners {
   /** The pool, when it belongs to another node; null otherwise. */
   find(poolName: string): OtherPool | null;
   list(): readonly OtherPool[];
+  /** The UUID of the node that the pool belongs to, which may be this one; null when it is nobody's. */
+  ownerOf(poolName: string): string | null;
   /** Why this node cannot reach a pool that is not configured here. */
   reasonOf(poolName: string): string;
 }
@@ -20,9 +22,11 @@ export function createPoolOwners(
   { nodeId }: { readonly nodeId: string },
 ): PoolOwners {
   let pools = new Map<string, OtherPool>();
+  let owners = new Map<string, string>();
   return {
     async refresh() {
       const [nodes, all] = await Promise.all([metadata.nodes.list(), metadata.nodes.listPools()]);
+      owners = new Map(all.map((pool) => [pool.poolName, pool.nodeId]));
       const others = all.flatMap((pool): readonly OtherPool[] => {
         const node = nodes.find((each) => each.nodeId === pool.nodeId && each.nodeId !== nodeId);
         return node === undefined ? [] : [{ ...pool, node }];
@@ -31,6 +35,7 @@ export function createPoolOwners(
     },
     find: (poolName) => pools.get(poolName) ?? null,
     list: () => [...pools.values()],
+    ownerOf: (poolName) => owners.get(poolName) ?? null,
     reasonOf(poolName) {
       const pool = pools.get(poolName);
       if (pool === undefined) return `Pool ${poolName} is not configured.`;

@@ -1,3 +1,4 @@
+import type { Node } from '../core/node.ts';
 import type { Pools } from '../data-workers/pools.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
 import type { WriteTracker } from '../data-workers/write-tracker.ts';
@@ -37,8 +38,11 @@ export interface ServiceContext {
   /** Drives whose claims may have changed in a commit of unknown outcome: who has lost them is still to be cut. */
   readonly doubtfulClaims: Set<string>;
   readonly connections: Connections;
-  /** What a server connects to with this secret, for each listener that is on. */
-  readonly attachUris: (secret: string) => { readonly tcp?: string; readonly unix?: string };
+  /** What a server connects to with this secret, for each listener that is on: of another node, or of this one for null. */
+  readonly attachUris: (
+    secret: string,
+    other: Pick<Node, 'nbd'> | null,
+  ) => { readonly tcp?: string; readonly unix?: string };
   /** Puts into the log who may use which drive. */
   readonly audit: (event: AuditEvent) => void;
   readonly counters: CounterBuffer;

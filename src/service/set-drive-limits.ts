@@ -3,6 +3,7 @@ import { changeLimits } from '../core/drive-limits.ts';
 import type { DriveLimitsChange } from '../core/drive-limits.ts';
 import { DriveError } from '../core/errors.ts';
 import { findAny } from './drive-lookup.ts';
+import { noticeNodes } from './node-notices.ts';
 import type { Info } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 import { showDrive } from './show-drive.ts';
@@ -26,6 +27,7 @@ export async function setDriveLimits(
     refuseLostBurst(change.iopsBurst, after.limits.iopsBurst, 'iops');
     refuseLostBurst(change.burstBytes, after.limits.burstBytes, 'bytes');
     await tx.drives.update(after);
+    await noticeNodes(context, tx, after);
     return after;
   });
   context.connections.limitsChanged(driveId);

@@ -15,7 +15,13 @@ beforeEach(async () => {
   metadata = await openSqliteStore({ path: join(directory, 'metadata.sqlite') });
   for (const nodeId of ['a', 'b'])
     await metadata.transaction((tx) =>
-      tx.nodes.register({ nodeId, host: `vm-${nodeId}`, address: `${nodeId}:8600`, version: '1.0.0' }),
+      tx.nodes.register({
+        nodeId,
+        host: `vm-${nodeId}`,
+        address: `${nodeId}:8600`,
+        version: '1.0.0',
+        nbd: null,
+      }),
     );
 });
 

@@ -59,7 +59,7 @@ export interface ScratchService extends AsyncDisposable {
 export async function createScratchService(): Promise<ScratchService> {
   const directory = await mkdtemp(join(tmpdir(), 'drivebay-service-'));
   const metadata = await openSqliteStore({ path: join(directory, 'metadata.sqlite') });
-  const connections = scratchConnections();
+  const connections = createScratchConnections();
   const events: AuditEvent[] = [];
   const clock = { nowMs: Date.UTC(2026, 0, 1) };
   const pool = { isActive: true };
@@ -97,7 +97,7 @@ export async function createScratchService(): Promise<ScratchService> {
   };
 }
 
-function scratchConnections(): ScratchConnections {
+export function createScratchConnections(): ScratchConnections {
   const openByDrive = new Map<string, OpenConnections[]>();
   const connections: ScratchConnections = {
     cuts: [],

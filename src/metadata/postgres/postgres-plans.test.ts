@@ -104,6 +104,7 @@ test('what runs on every request searches by an index', async () => {
     await opened.claims.list(['d']);
     await opened.claims.list(['d', 'e', 'f']);
     await opened.claims.listExpired({ nowMs: 0, limit: 10 });
+    await opened.claims.listExpired({ nowMs: 0, limit: 10, exceptPools: ['pool1', 'pool2'] });
   });
   expect(wholeTables(plans)).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely';
+import type { ExpressionBuilder, Kysely, Selectable } from 'kysely';
 import type { Claim } from '../../core/claim.ts';
 import type { ClaimReader } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
@@ -52,21 +52,32 @@ export function createClaimReader(db: Kysely<Schema>, queries: ClaimQueries): Cl
       const query = db.selectFrom('claims').select(COLUMNS).where('drive_id', 'in', driveIds);
       return (await query.orderBy('drive_id').orderBy('epoch').execute()).map(toClaim);
     },
-    async listExpired({ nowMs, limit }) {
-      const rows = await db
+    async listExpired({ nowMs, limit, exceptPools = [] }) {
+      const expired = db
         .selectFrom('claims')
         .select(COLUMNS)
         .where('expires_at_ms', '<=', nowMs)
         .orderBy('expires_at_ms')
-        .limit(limit)
-        .execute();
-      return rows.map(toClaim);
+        .limit(limit);
+      const wanted = exceptPools.length === 0 ? expired : expired.where(isOutside(exceptPools));
+      return (await wanted.execute()).map(toClaim);
     },
     async count() {
       const counted = db.selectFrom('claims').select((each) => each.fn.countAll().as('claims'));
       return Number((await counted.executeTakeFirstOrThrow()).claims);
     },
   };
+}
+
+/** Looks the drive of each claim up: there are far fewer of these than drives in a pool. */
+function isOutside(poolNames: readonly string[]) {
+  return ({ exists, selectFrom }: ExpressionBuilder<Schema, 'claims'>) =>
+    exists(
+      selectFrom('drives')
+        .select('drives.drive_id')
+        .whereRef('drives.drive_id', '=', 'claims.drive_id')
+        .where('drives.pool_name', 'not in', poolNames),
+    );
 }
 
 function toClaim(row: ClaimRow): Claim {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Kysely, RawBuilder, Selectable } from 'kysely';
 import { nodeStateAt } from '../../core/node.ts';
-import type { Node } from '../../core/node.ts';
+import type { Node, NodeNbd } from '../../core/node.ts';
 import type { NodeReader, NodeWriter } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
 
@@ -13,7 +13,7 @@ export function createNodeReader(db: Kysely<Schema>, clock: DatabaseClock): Node
     async list() {
       const rows = await db
         .selectFrom('nodes')
-        .select(['node_id', 'host', 'address', 'version', 'state', 'started_at_ms', 'heartbeat_at_ms'])
+        .select(['node_id', 'host', 'address', 'version', 'nbd', 'state', 'started_at_ms', 'heartbeat_at_ms'])
         .select(clock.as('now_ms'))
         .orderBy('host')
         .orderBy('node_id')
@@ -30,8 +30,15 @@ export function createNodeReader(db: Kysely<Schema>, clock: DatabaseClock): Node
 
 export function createNodeWriter(db: Kysely<Schema>, clock: DatabaseClock): NodeWriter {
   return {
-    async register({ nodeId, ...described }) {
-      const row = { ...described, state: 'up', started_at_ms: clock, heartbeat_at_ms: clock } as const;
+    async register({ nodeId, nbd, ...described }) {
+      const nbdText = nbd === null ? null : JSON.stringify(nbd);
+      const row = {
+        ...described,
+        nbd: nbdText,
+        state: 'up',
+        started_at_ms: clock,
+        heartbeat_at_ms: clock,
+      } as const;
       await db
         .insertInto('nodes')
         .values({ node_id: nodeId, ...row })
@@ -74,6 +81,7 @@ function toNode(row: Selectable<Schema['nodes']> & { now_ms: number }): Node {
     host: row.host,
     address: row.address,
     version: row.version,
+    nbd: row.nbd === null ? null : (JSON.parse(row.nbd) as NodeNbd),
     state: row.state,
     startedAtMs: row.started_at_ms,
     heartbeatAtMs: row.heartbeat_at_ms,

@@ -12,12 +12,16 @@ import { createMoveReader, prepareMoveQueries } from './move-reader.ts';
 import { createMoveWriter } from './move-writer.ts';
 import { createNodeReader, createNodeWriter } from './nodes.ts';
 import type { DatabaseClock } from './nodes.ts';
+import { createNoticeReader, createNoticeWriter } from './notices.ts';
 import { createSettingStore } from './settings.ts';
 import { createStrayVolumeStore } from './stray-volumes.ts';
 import { createUserReader, createUserWriter, prepareUserQueries } from './users.ts';
 
 /** The readers of a store. */
-export type Readers = Pick<MetadataStore, 'users' | 'drives' | 'imaging' | 'claims' | 'moves' | 'nodes'>;
+export type Readers = Pick<
+  MetadataStore,
+  'users' | 'drives' | 'imaging' | 'claims' | 'moves' | 'nodes' | 'notices'
+>;
 
 /** Every query that is compiled once, for one kind of database. */
 export type StoreQueries = ReturnType<typeof prepareStoreQueries>;
@@ -43,6 +47,7 @@ export function createReaders(db: Kysely<Schema>, queries: StoreQueries): Reader
     claims: createClaimReader(db, queries.claims),
     moves: createMoveReader(db, queries.moves),
     nodes: createNodeReader(db, queries.clock),
+    notices: createNoticeReader(db, queries.clock),
   };
 }
 
@@ -61,6 +66,7 @@ export function createTransaction(
     moves: { ...readers.moves, ...createMoveWriter(db) },
     strays: createStrayVolumeStore(db),
     nodes: { ...readers.nodes, ...createNodeWriter(db, queries.clock) },
+    notices: { ...readers.notices, ...createNoticeWriter(db) },
     settings: createSettingStore(db),
   };
 }

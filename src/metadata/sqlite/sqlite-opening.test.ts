@@ -41,7 +41,15 @@ describe('opening SQLite', () => {
     const drive = await insertDrive(store, { name: 'old' });
     await store.close();
     const database = new DatabaseSync(path);
-    for (const table of ['claims', 'pools', 'nodes', 'avoided_drives', 'drive_moves', 'stray_volumes']) {
+    for (const table of [
+      'claims',
+      'notices',
+      'pools',
+      'nodes',
+      'avoided_drives',
+      'drive_moves',
+      'stray_volumes',
+    ]) {
       database.exec(`drop table ${table}`);
     }
     for (const column of [

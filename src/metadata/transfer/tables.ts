@@ -28,6 +28,7 @@ const KEYS: Readonly<Record<TableName, readonly string[]>> = {
   stray_volumes: ['pool_name', 'drive_id'],
   nodes: ['node_id'],
   pools: ['pool_name'],
+  notices: ['notice_id'],
   settings: ['key'],
 };
 

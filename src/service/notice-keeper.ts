@@ -1,0 +1,73 @@
+import { liveClaims } from '../core/claim.ts';
+import type { Notice } from '../metadata/metadata-store.ts';
+import { cutOthers } from './claim-changes.ts';
+import { finishDestroy } from './drive-removal.ts';
+import { MAX_NOTICES } from './limits.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/** Does what other nodes ask of this one. */
+export interface NoticeKeeper {
+  /** Begins to heed the notices that there are by now. One drive that takes long holds up no other. */
+  look(): Promise<void>;
+  /** Begins no more, and resolves once all that was begun has ended. */
+  stop(): Promise<void>;
+}
+
+export function createNoticeKeeper(context: ServiceContext): NoticeKeeper {
+  const { metadata, node, reportFailure } = context;
+  const heeding = new Map<string, Promise<void>>();
+  let isStopped = false;
+
+  async function heed(notice: Notice): Promise<void> {
+    try {
+      await heedDrive(context, notice.driveId);
+      await metadata.transaction((tx) => tx.notices.remove([notice.noticeId]));
+    } catch (error) {
+      // It is still there, and looked at again.
+      reportFailure(error, `heeding another node's notice of drive ${notice.driveId}`);
+    } finally {
+      heeding.delete(notice.noticeId);
+    }
+  }
+
+  return {
+    async look() {
+      const notices = await metadata.notices.listOf(node.nodeId, MAX_NOTICES);
+      for (const notice of notices) {
+        if (!isStopped && !heeding.has(notice.noticeId)) heeding.set(notice.noticeId, heed(notice));
+      }
+    },
+    async stop() {
+      isStopped = true;
+      await Promise.all(heeding.values());
+    },
+  };
+}
+
+/**
+ * Brings what this process does with a drive in line with the metadata: cuts servers whose claim is no more, waits for
+ * writes that were let through before, applies limits, and ends what another node has begun to destroy.
+ */
+async function heedDrive(context: ServiceContext, driveId: string): Promise<void> {
+  const { metadata, connections, writes, volumeKeys, poolOwners, node } = context;
+  // Before the claims are read: a connection that is newer than them may have a newer claim.
+  const before = connections.list(driveId);
+  const [drive, claims] = await Promise.all([metadata.drives.find(driveId), metadata.claims.list([driveId])]);
+  const newer = connections
+    .list(driveId)
+    .filter(
+      ({ serverId, epoch }) => !before.some((open) => open.serverId === serverId && open.epoch === epoch),
+    );
+  await cutOthers(context, driveId, [...liveClaims(claims, context.now()), ...newer]);
+  await writes.quiesce(driveId);
+  connections.limitsChanged(driveId);
+  if (drive?.state !== 'destroying') return;
+  volumeKeys.forget(driveId);
+  if (poolOwners.ownerOf(drive.poolName) !== node.nodeId) return;
+  try {
+    await finishDestroy(context, drive);
+  } catch (error) {
+    // The drive is gone for its owner; the rest is done when the pool comes back, or at the next start.
+    context.reportFailure(error, `removing the volume of destroyed drive ${driveId}`);
+  }
+}
