@@ -26,6 +26,7 @@ import { createMovingRunner, MOVING_LIMITS } from './moving/moving-runner.ts';
 import type { MovingRunner } from './moving/moving-runner.ts';
 import { TRANSMISSION_BYTES } from './nbd/transmission/io-buffers.ts';
 import { systemClock } from './runtime/clock.ts';
+import type { Lifecycle } from './runtime/lifecycle.ts';
 import type { NodePresence } from './service/node-presence.ts';
 import type { PoolOwners } from './service/pool-owners.ts';
 import { takeOverPools, takePools } from './service/take-pools.ts';
@@ -174,24 +175,26 @@ export function startImaging(options: {
   });
 }
 
-/** Makes the runner of moves between pools. */
-export function startMoving({
-  context,
-  copies,
-}: {
-  context: ServiceContext;
-  copies: VolumeCopies;
-}): MovingRunner {
-  const { metadata, pools, volumes, reportFailure } = context;
-  return createMovingRunner({
+/** Begins to work on moves between pools. */
+export function startMoving(
+  lifecycle: Lifecycle,
+  { context, copies, log }: { context: ServiceContext; copies: VolumeCopies; log: Logger },
+): MovingRunner {
+  const { metadata, pools, volumes, monotonicMs, reportFailure } = context;
+  const runner = createMovingRunner({
     metadata,
     pools,
     copies,
     volumes,
+    monotonicMs,
+    reportMoved: (moved) => log.info(moved, 'drive moved'),
     reportFailure,
     onLeft: (volume) => removeStrayLater(context, volume),
     limits: MOVING_LIMITS,
   });
+  lifecycle.own('moving', () => runner.stop());
+  runner.start();
+  return runner;
 }
 
 /** The bytes that a volume holds, whatever its size. */

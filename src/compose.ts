@@ -129,14 +129,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // What could not be recorded while the database was away is half done now.
   onMetadataBack = () => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
   lifecycle.own('imaging', () => imaging.runner?.stop());
-  moving.runner = startMoving({ context, copies });
-  lifecycle.own('moving', () => moving.runner?.stop());
   ownClaimSweeper(lifecycle, context);
   if (config.metadata !== null) ownNotices(lifecycle, context);
 
   const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();
-  moving.runner.start();
+  moving.runner = startMoving(lifecycle, { context, copies, log });
   const { address, nbd } = await startListeners(options, { context, connections, attachUris });
   await node.announce({ address: reachableAddress(address), nbd: reachableNbd(config, nbd) });
   ownDrain(lifecycle, { node, imaging: imaging.runner, drainSeconds: config.drainSeconds });

@@ -37,7 +37,17 @@ export interface MoveRun {
   readonly signal: AbortSignal;
   /** How long to wait for an imaging that reads the drive. */
   readonly imagingMs: number;
+  readonly monotonicMs: () => number;
+  readonly reportMoved: (moved: MovedDrive) => void;
   readonly reportFailure: (error: unknown, doing: string) => void;
+}
+
+/** For the log: a move that is done, and how long those who change the drive had to wait at its end. */
+export interface MovedDrive {
+  readonly drive: string;
+  readonly fromPool: string;
+  readonly toPool: string;
+  readonly pausedMs: number;
 }
 
 /**
@@ -95,11 +105,16 @@ async function switchPools(run: MoveRun, copying: Copying): Promise<CommitOutcom
   const jobs = await metadata.imaging.listTouching([drive.driveId]);
   if (jobs.length > 0) return 'imaging';
   let outcome: CommitOutcome = 'gone';
+  const pausedAtMs = run.monotonicMs();
   await run.volumes.relocate(drive.driveId, async () => {
     await copyMarked(run, copying, { isCompared: false, isCounted: false });
     outcome = await commitMove(metadata, move, signal);
     return outcome === 'moved' ? move.poolName : drive.poolName;
   });
+  if ((outcome as CommitOutcome) === 'moved') {
+    const pausedMs = Math.round(run.monotonicMs() - pausedAtMs);
+    run.reportMoved({ drive: drive.driveId, fromPool: drive.poolName, toPool: move.poolName, pausedMs });
+  }
   return outcome;
 }
 

@@ -4,6 +4,7 @@ import type { StoredVolume } from '../data-workers/stored-volumes.ts';
 import type { VolumeCopies } from '../data-workers/volume-copies.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
 import { createPump } from '../runtime/pump.ts';
+import type { MovedDrive } from './move-run.ts';
 import { startMove } from './move-start.ts';
 import type { StartedMove } from './move-start.ts';
 import type { MovingMetadata } from './moving-metadata.ts';
@@ -48,6 +49,8 @@ export interface MovingRunnerOptions {
   readonly volumes: Pick<Volumes, 'relocate'>;
   /** Told of a volume that may have to be removed: where a drive has left, or a move has ended without it. */
   readonly onLeft: (volume: StoredVolume) => void;
+  readonly monotonicMs: () => number;
+  readonly reportMoved: (moved: MovedDrive) => void;
   readonly reportFailure: (error: unknown, doing: string) => void;
   readonly limits: MovingLimits;
 }

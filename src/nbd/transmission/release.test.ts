@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { RATE_LIMIT_BYTES, RateLimit, writeRateLimits } from '../../data-workers/rate-limit.ts';
+import type { Form } from '../scratch-requests.ts';
 import { ScratchConnection, scratchMemory, ScratchThread } from './scratch-connection.ts';
 
 const MIB = 2 ** 20;
+const FORMS: readonly Form[] = ['simple', 'structured', 'extended'];
 
 test('a connection at rest is released at once, with nothing left', () => {
   const client = new ScratchConnection(new ScratchThread());
@@ -13,33 +15,36 @@ test('a connection at rest is released at once, with nothing left', () => {
   expect(client.transmission.leftover()).toHaveLength(0);
 });
 
-test('wherever a stream of requests is cut, another connection goes on with what is left', () => {
-  const thread = new ScratchThread();
-  for (let cut = 0; cut <= 28 * 2 + 300; cut += 13) {
-    const device = scratchMemory();
-    const first = new ScratchConnection(thread, { device });
-    const data = randomBytes(300);
-    const stream = Buffer.concat([
-      first.encode({ command: 'WRITE', offsetBytes: 11, data }),
-      first.encode({ command: 'READ', offsetBytes: 0, lengthBytes: 400 }),
-    ]);
-    first.send(stream.subarray(0, cut));
-    first.transmission.release();
-    // A write whose data has begun to come is done before.
-    let sent = cut;
-    for (; first.endReason === null; sent += 1) first.send(stream.subarray(sent, sent + 1));
-    expect(first.endReason).toBe('released');
-    const leftover = Buffer.concat([first.transmission.leftover(), stream.subarray(sent)]);
-    const second = new ScratchConnection(thread, { device, leftover });
-    for (const [cookie, awaited] of first.awaited) {
-      if (!first.replies.has(cookie)) second.awaited.set(cookie, awaited);
+test.each(FORMS)(
+  'wherever a stream of requests is cut, another connection goes on with what is left (%s)',
+  (form) => {
+    const thread = new ScratchThread();
+    for (let cut = 0; cut <= 32 * 2 + 300; cut += 13) {
+      const device = scratchMemory();
+      const first = new ScratchConnection(thread, { form, device });
+      const data = randomBytes(300);
+      const stream = Buffer.concat([
+        first.encode({ command: 'WRITE', offsetBytes: 11, data }),
+        first.encode({ command: 'READ', offsetBytes: 0, lengthBytes: 400 }),
+      ]);
+      first.send(stream.subarray(0, cut));
+      first.transmission.release();
+      // A write whose data has begun to come is done before.
+      let sent = cut;
+      for (; first.endReason === null; sent += 1) first.send(stream.subarray(sent, sent + 1));
+      expect(first.endReason).toBe('released');
+      const leftover = Buffer.concat([first.transmission.leftover(), stream.subarray(sent)]);
+      const second = new ScratchConnection(thread, { form, device, leftover });
+      for (const [cookie, awaited] of first.awaited) {
+        if (!first.replies.has(cookie)) second.awaited.set(cookie, awaited);
+      }
+      first.take();
+      const replyOf = (cookie: number) => first.replies.get(cookie) ?? second.reply(cookie);
+      expect([replyOf(1).error, replyOf(2).data.subarray(11, 311).equals(data)]).toEqual([0, true]);
+      second.close();
     }
-    first.take();
-    const replyOf = (cookie: number) => first.replies.get(cookie) ?? second.reply(cookie);
-    expect([replyOf(1).error, replyOf(2).data.subarray(11, 311).equals(data)]).toEqual([0, true]);
-    second.close();
-  }
-});
+  },
+);
 
 test('a flush and a large reply are answered before the connection is released', () => {
   const client = new ScratchConnection(new ScratchThread());
