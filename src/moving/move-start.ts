@@ -79,7 +79,7 @@ async function runWithProgress(
       ...moving,
       record,
       signal: stopping.signal,
-      imagingMs: limits.pollMs,
+      imagingMs: limits.imagingMs,
     });
   } finally {
     clearInterval(timer);

@@ -26,8 +26,10 @@ export interface MovingLimits {
   readonly parallelMoves: number;
   /** How often progress is recorded. */
   readonly progressMs: number;
-  /** How often to look for moves that nobody told us of, and how long to wait for pools that are away, and for imagings. */
+  /** How often to look for moves that nobody told us of, and how long to wait for pools that are away. */
   readonly pollMs: number;
+  /** How often a move that could end looks whether an imaging still reads its drive. */
+  readonly imagingMs: number;
   /** How long `stop` waits for pools that do not answer. */
   readonly stopMs: number;
 }
@@ -36,6 +38,7 @@ export const MOVING_LIMITS: MovingLimits = {
   parallelMoves: 2,
   progressMs: 1_000,
   pollMs: 5_000,
+  imagingMs: 1_000,
   stopMs: 10_000,
 };
 

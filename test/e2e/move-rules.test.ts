@@ -1,6 +1,5 @@
-import { renameSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adminInfo, poolsOf, startWithPools, untilMoved, volumeFile } from '../helpers/pool-server.ts';
 import { noise } from '../helpers/sample-bytes.ts';
@@ -42,15 +41,6 @@ async function createIn(pool: string, pairs = 'size 1M\nencryption:cipher none')
   expect(await move(drive, pool)).toBe('200');
   await untilMoved(server, base, drive, pool);
   return drive;
-}
-
-async function untilActive(pool: string, isActive: boolean): Promise<void> {
-  await expect
-    .poll(async () => {
-      const pools = (await server.json('/admin/pools/info')) as Record<string, string>[];
-      return pools.find((each) => each['pool'] === pool)?.['status'];
-    }, POLL)
-    .toBe(isActive ? 'active' : 'inactive');
 }
 
 test('a move that cannot be is refused, says why, and changes nothing', async () => {
@@ -112,49 +102,6 @@ test.each(['none', 'aes-xts-plain'])(
     expect(await adminInfo(server, drive)).toMatchObject({ name: 'sparse', size: 5 * 2 ** 30, pool: 'two' });
   },
 );
-
-test('a moving drive waits for imagings that read it, refuses what would change its size, and can be cancelled', async () => {
-  const content = noise('content', 5 * MIB);
-  const drives = [await createIn('one', 'size 8M'), await createIn('one', 'size 8M')];
-  const copies = [await createIn('away', 'size 8M'), await createIn('away', 'size 8M')];
-  const waiting = await createIn('one', 'size 8M');
-  for (const drive of [...drives, waiting]) await server.write(drive, content);
-  renameSync(join(base, 'away'), join(base, 'gone'));
-  await untilActive('away', false);
-  expect(await move(waiting, 'away')).toMatch(/^503 /);
-  for (const [index, drive] of drives.entries()) {
-    expect((await server.post(`/drives/${copies[index]}/image/${drive}`)).status).toBe(204);
-    expect(await move(drive, 'two')).toBe('200');
-  }
-  const [first = '', second = ''] = drives;
-  await expect.poll(async () => (await adminInfo(server, first))['moving:progress'], POLL).toBe('99%');
-  expect(await server.info(first)).toMatchObject({ 'moving:to': 'two', 'moving:progress': '99%' });
-  // Both places are taken, so this one stays in the queue.
-  expect(await move(waiting, 'two')).toBe('200');
-  expect(await move(waiting, 'also-two')).toMatch(/^409 .*is being moved to pool two/);
-  const refused = [
-    await server.post(`/drives/${waiting}/set`, 'size 16M'),
-    await server.post(`/drives/${waiting}/set`, 'size 4M'),
-    await server.post(`/drives/${waiting}/image/${second}`),
-  ];
-  expect(refused.map(({ status, text }) => [status, text.includes('is being moved to pool two')])).toEqual(
-    refused.map(() => [409, true]),
-  );
-  expect((await server.post(`/drives/${waiting}/set`, 'name renamed')).status).toBe(200);
-  expect((await server.post(`/admin/drives/${first}/move/cancel`)).status).toBe(200);
-  expect([poolsOf(base, first), await adminInfo(server, first)]).toEqual([
-    ['one'],
-    expect.not.objectContaining({ 'moving:to': 'two' }),
-  ]);
-  await untilMoved(server, base, waiting, 'two');
-  expect(await adminInfo(server, waiting)).toMatchObject({ name: 'renamed' });
-  renameSync(join(base, 'gone'), join(base, 'away'));
-  await untilMoved(server, base, second, 'two');
-  for (const drive of [first, second, waiting, ...copies]) {
-    await expect.poll(async () => (await server.info(drive))['imaging'], POLL).toBeUndefined();
-    expect((await server.read(drive, 0, content.length)).equals(content)).toBe(true);
-  }
-});
 
 test('a drive that is destroyed on its way leaves nothing in either pool', async () => {
   for (let round = 0; round < 3; round += 1) {
