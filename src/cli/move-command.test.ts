@@ -35,6 +35,12 @@ test('move asks for the pool, and --wait polls until the drive is there', async 
   expect(server.count(/\/info$/)).toBe(4);
 });
 
+test('--tier is what the drive is of afterwards', async () => {
+  await runCli(server, ['move', DRIVE, '--pool', 'two', '--tier', 'ssd']);
+  expect(server.bodies).toContain('{"pool":"two","tier":"ssd"}');
+  expect((await runCli(server, ['move', DRIVE, '--pool', 'two', '--tier', 'tape'])).exitCode).toBe(2);
+});
+
 test('without --wait the server goes on by itself', async () => {
   say(moving('0%'));
   const result = await runCli(server, ['move', DRIVE, '--pool', 'two', '--json']);

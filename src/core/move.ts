@@ -1,3 +1,4 @@
+import type { Tier } from './drive.ts';
 import { DriveError } from './errors.ts';
 
 /**
@@ -11,6 +12,8 @@ export interface DriveMove {
   readonly driveId: string;
   /** The pool that it moves to. */
   readonly poolName: string;
+  /** The tier that the drive is of once it lies there; null for the one that it has. */
+  readonly tier: Tier | null;
   readonly state: MoveState;
   /** Why it has failed, a sentence; null unless it has. */
   readonly error: string | null;

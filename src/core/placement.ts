@@ -87,7 +87,7 @@ export function checkPlace(
   if (!suits(pool, tier)) {
     throw new DriveError(
       'full',
-      `Pool ${poolName} is of tier ${pool.tier ?? 'any'}, and drive ${request.driveId} is of tier ${tier}.`,
+      `Pool ${poolName} is of tier ${pool.tier ?? 'any'}, and drive ${request.driveId} would be of tier ${tier}: move it with the other tier.`,
       { drive: request.driveId, pool: poolName },
     );
   }

@@ -1,8 +1,8 @@
-import type { CreateUserInput, SetUserInput } from '../service/service.ts';
+import type { CreateUserInput, MoveDriveInput, SetUserInput } from '../service/service.ts';
 import type { CommandFields } from './command-fields.ts';
 import { parseInput } from './command-input.ts';
 import type { InputSpec } from './command-input.ts';
-import { countField, flagField, optionalSizeField, textField } from './input-fields.ts';
+import { choiceField, countField, flagField, optionalSizeField, textField } from './input-fields.ts';
 import { INPUT_LIMITS } from './limits.ts';
 
 const USER_FIELDS = {
@@ -30,6 +30,7 @@ const EXPORT_FIELDS = {
 
 const MOVE_FIELDS = {
   pool: textField(INPUT_LIMITS.nameBytes, 'The name of the pool that the drive is to lie in.'),
+  tier: choiceField(['disk', 'ssd'], 'The kind of hardware that the drive is on from then on.'),
 };
 
 const OPTIONAL = { required: [], hasAttributes: false, refused: {} };
@@ -70,7 +71,7 @@ export function parseExportKey(fields: CommandFields): { fillHoles: boolean } {
   return { fillHoles: input.fill ?? true };
 }
 
-export function parseMoveDrive(fields: CommandFields): { poolName: string } {
+export function parseMoveDrive(fields: CommandFields): MoveDriveInput {
   const { input } = parseInput(MOVE_DRIVE, fields);
-  return { poolName: input.pool ?? '' };
+  return { poolName: input.pool ?? '', tier: input.tier };
 }

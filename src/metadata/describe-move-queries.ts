@@ -22,7 +22,8 @@ export function describeMoveQueries(store: () => MetadataStore): void {
     }
 
     async function insert(index: number, poolName = 'b'): Promise<DriveMove> {
-      const move = { driveId: drive(index), poolName, totalBytes: 2 ** 50, createdAtMs: 5 };
+      const tier: DriveMove['tier'] = index === 0 ? 'ssd' : null;
+      const move = { driveId: drive(index), poolName, tier, totalBytes: 2 ** 50, createdAtMs: 5 };
       await store().transaction((tx) => tx.moves.insert(move));
       return { ...move, state: 'queued', error: null, doneBytes: 0 };
     }

@@ -227,7 +227,9 @@ export interface MoveReader {
 
 export interface MoveWriter {
   /** A new move, queued behind all others, in place of one that has failed. Throws DriveError `busy` when one is under way. */
-  insert(move: Pick<DriveMove, 'driveId' | 'poolName' | 'totalBytes' | 'createdAtMs'>): Promise<void>;
+  insert(
+    move: Pick<DriveMove, 'driveId' | 'poolName' | 'tier' | 'totalBytes' | 'createdAtMs'>,
+  ): Promise<void>;
   /** Records how far a move is that goes to the pool it names; false when there is no such move under way any more. */
   progress(
     move: Pick<DriveMove, 'driveId' | 'poolName' | 'state' | 'error' | 'doneBytes' | 'totalBytes'>,

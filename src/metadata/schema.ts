@@ -146,6 +146,7 @@ export interface DriveMoveTable {
   position: Generated<number>;
   drive_id: string;
   pool_name: string;
+  tier: Tier | null;
   state: MoveState;
   error: string | null;
   done_bytes: number;

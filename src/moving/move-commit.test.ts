@@ -23,7 +23,7 @@ beforeEach(async () => {
   store = await openSqliteStore({ path: join(directory, 'metadata.db') });
   drive = await insertDrive(store, { poolName: 'one', name: 'kept' });
   const { driveId } = drive;
-  const queued = { driveId, poolName: 'two', totalBytes: 5, createdAtMs: 1 };
+  const queued = { driveId, poolName: 'two', tier: null, totalBytes: 5, createdAtMs: 1 };
   await store.transaction((tx) => tx.moves.insert(queued));
   move = { ...queued, state: 'copying', error: null, doneBytes: 5 };
 });
@@ -43,6 +43,15 @@ test('gives the drive its new pool, ends the move, and remembers what is left be
   expect(await store.drives.find(drive.driveId)).toEqual({ ...drive, poolName: 'two' });
   expect(await store.moves.find(drive.driveId)).toBeNull();
   expect([await strays('one'), await strays('two')]).toEqual([[drive.driveId], []]);
+});
+
+test('gives the drive the tier that was asked for with the move', async () => {
+  await store.transaction(async (tx) => {
+    await tx.moves.remove(drive.driveId);
+    await tx.moves.insert({ ...move, tier: 'ssd' });
+  });
+  expect(await commitMove(store, move, NEVER)).toBe('moved');
+  expect(await store.drives.find(drive.driveId)).toEqual({ ...drive, poolName: 'two', tier: 'ssd' });
 });
 
 test('changes nothing once the move was cancelled, or cancelled and begun anew to another pool', async () => {

@@ -11,7 +11,7 @@ export type CommitOutcome = 'moved' | 'gone' | 'imaging';
 const DOUBT_MS = 1_000;
 
 /**
- * Makes the pool that a drive was copied to its own, in one transaction; from then on the volume that it leaves is to be
+ * Makes the pool that a drive was copied to its own, and the tier that was asked for, in one transaction; from then on the volume that it leaves is to be
  * removed. When it is not known whether the transaction was made, this returns only once it is: nothing may be written to
  * the drive until then.
  */
@@ -36,7 +36,7 @@ async function commitInside(
   const [move, drive] = [await moves.find(driveId), await drives.find(driveId)];
   if (!isMoving(move) || move.poolName !== poolName || drive?.state !== 'ready') return 'gone';
   if ((await imaging.listTouching([driveId])).length > 0) return 'imaging';
-  await drives.update({ ...drive, poolName });
+  await drives.update({ ...drive, poolName, tier: move.tier ?? drive.tier });
   await moves.remove(driveId);
   await strays.insert({ driveId, poolName: drive.poolName });
   return 'moved';

@@ -1,4 +1,4 @@
-import type { Drive } from '../core/drive.ts';
+import type { Drive, Tier } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import { isMoving, refuseMoving } from '../core/move.ts';
 import { nodeName } from '../core/node.ts';
@@ -23,7 +23,7 @@ import { removeStray } from './stray-removal.ts';
 export async function moveDrive(
   context: ServiceContext,
   driveId: string,
-  { poolName }: { poolName: string },
+  { poolName, tier = null }: { poolName: string; tier?: Tier | null | undefined },
 ): Promise<Info> {
   const before = await findAny(context.metadata.drives, driveId);
   checkPools(context, before, poolName);
@@ -36,7 +36,9 @@ export async function moveDrive(
   const pools = await context.poolLoads.places();
   // No resize is under way then, so that the volume keeps its size from here on.
   const drive = await context.resizing.run(driveId, () =>
-    context.metadata.transaction((tx) => queueMove(context, tx, { driveId, poolName, neededBytes, pools })),
+    context.metadata.transaction((tx) =>
+      queueMove(context, tx, { driveId, poolName, tier, neededBytes, pools }),
+    ),
   );
   context.moves.wake();
   return await showDrive(context, drive, null, 'full');
@@ -73,6 +75,8 @@ function checkPools(
 interface MoveRequest {
   readonly driveId: string;
   readonly poolName: string;
+  /** What the drive is of from then on; null for the tier that it has. */
+  readonly tier: Tier | null;
   readonly neededBytes: number;
   readonly pools: readonly PlacementPool[];
 }
@@ -80,7 +84,7 @@ interface MoveRequest {
 async function queueMove(
   context: ServiceContext,
   tx: MetadataTransaction,
-  { driveId, poolName, neededBytes, pools }: MoveRequest,
+  { driveId, poolName, tier, neededBytes, pools }: MoveRequest,
 ): Promise<Drive> {
   const drive = await findAny(tx.drives, driveId);
   refuseMoving(await tx.moves.find(driveId), 'moved again');
@@ -93,10 +97,10 @@ async function queueMove(
       { drive: driveId, pool: poolName },
     );
   }
-  const { sizeBytes, tier } = drive;
+  const { sizeBytes } = drive;
   const avoid = await placesApart(tx, driveId);
-  checkPlace({ driveId, sizeBytes, tier, avoid, poolName, neededBytes }, pools);
-  await tx.moves.insert({ driveId, poolName, totalBytes: neededBytes, createdAtMs: context.now() });
+  checkPlace({ driveId, sizeBytes, tier: tier ?? drive.tier, avoid, poolName, neededBytes }, pools);
+  await tx.moves.insert({ driveId, poolName, tier, totalBytes: neededBytes, createdAtMs: context.now() });
   context.poolLoads.add(poolName, sizeBytes);
   return drive;
 }

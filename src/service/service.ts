@@ -221,6 +221,12 @@ export interface SetUserInput {
   readonly quotaBytes?: number | null | undefined;
 }
 
+/** Where a drive is to lie, and of what tier it is then; of the one that it has when absent. */
+export interface MoveDriveInput {
+  readonly poolName: string;
+  readonly tier?: Tier | undefined;
+}
+
 /** For admin users; for anybody else each of these is `missing`, as if the command did not exist. */
 export interface AdministrationService {
   /** User info with its key, which is shown this once. */
@@ -235,7 +241,7 @@ export interface AdministrationService {
   /** Changes what is given of the limits of a drive's I/O; null removes one. Answers with its info. */
   setDriveLimits(actor: User, driveId: string, change: DriveLimitsChange): Promise<Info>;
   /** Begins to move a drive to another pool while it is used; see `moveDrive`. Answers with its info. */
-  moveDrive(actor: User, driveId: string, input: { poolName: string }): Promise<Info>;
+  moveDrive(actor: User, driveId: string, input: MoveDriveInput): Promise<Info>;
   /** Ends a drive's move, and leaves it where it was. Answers with its info. */
   cancelMove(actor: User, driveId: string): Promise<Info>;
   /** Any drive of any user. */

@@ -1,7 +1,7 @@
 import type { Claim } from '../core/claim.ts';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
-import { isMoving, refuseMoving } from '../core/move.ts';
+import { refuseMoving } from '../core/move.ts';
 import { suits } from '../core/placement.ts';
 import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
 import type { User } from '../core/user.ts';
@@ -144,25 +144,21 @@ async function checkNewSize(
   }
 }
 
-/** The tier must suit the pool that the drive lies in, and the one that it is moving to. */
 async function checkNewTier(
   context: ServiceContext,
   tx: MetadataTransaction,
   drive: Drive,
   input: SetDriveInput,
 ): Promise<void> {
-  const { tier } = input;
-  if (tier === undefined || tier === drive.tier) return;
-  const move = await tx.moves.find(drive.driveId);
-  const poolNames = new Set([drive.poolName, ...(isMoving(move) ? [move.poolName] : [])]);
-  for (const { spec, tier: poolTier } of context.pools.configs) {
-    if (!poolNames.has(spec.name) || suits({ tier: poolTier }, tier)) continue;
-    throw new DriveError(
-      'full',
-      `Drive ${drive.driveId} is in pool ${spec.name}, whose tier is ${poolTier ?? 'any'}, not ${tier}.`,
-      { drive: drive.driveId, pool: spec.name },
-    );
-  }
+  if (input.tier === undefined || input.tier === drive.tier) return;
+  refuseMoving(await tx.moves.find(drive.driveId), 'given another tier');
+  const pool = context.pools.configs.find((config) => config.spec.name === drive.poolName);
+  if (pool === undefined || suits(pool, input.tier)) return;
+  throw new DriveError(
+    'full',
+    `Drive ${drive.driveId} is in pool ${drive.poolName}, whose tier is ${pool.tier ?? 'any'}, not ${input.tier}.`,
+    { drive: drive.driveId, pool: drive.poolName },
+  );
 }
 
 function mergeAttributes(

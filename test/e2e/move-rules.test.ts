@@ -48,7 +48,9 @@ test('a move that cannot be is refused, says why, and changes nothing', async ()
   expect(await move(drive, 'three')).toBe('404 Pool three could not be found.');
   expect(await move('00000000-0000-4000-8000-000000000000', 'two')).toMatch(/^404 Drive /);
   expect(await move(drive, 'full')).toMatch(/^507 .* pool full has room for 0\.$/);
-  expect(await move(drive, 'fast')).toMatch(/^507 Pool fast is of tier ssd, /);
+  expect(await move(drive, 'fast')).toMatch(
+    /^507 Pool fast is of tier ssd, .* move it with the other tier\.$/,
+  );
   expect((await server.post(`/admin/drives/${drive}/move`, '')).status).toBe(400);
   const user = (await server.json('/admin/users/create', 'name bob')) as Record<string, string>;
   const stranger = server.as(`${user['user']}:${user['key']}`);
@@ -64,6 +66,16 @@ test('a drive that is where it is to be is left alone, and so is one whose move 
   expect((await server.post(`/admin/drives/${drive}/move/cancel`)).status).toBe(200);
   expect(await adminInfo(server, drive)).toMatchObject({ pool: 'one' });
   expect(await server.info(drive)).not.toHaveProperty('pool');
+});
+
+test('a drive moves to a pool of another tier when it is to be of that tier', async () => {
+  const drive = await createIn('one');
+  expect((await server.post(`/admin/drives/${drive}/move`, 'pool fast\ntier ssd')).status).toBe(200);
+  await untilMoved(server, base, drive, 'fast');
+  expect(await server.info(drive)).toMatchObject({ tier: 'ssd' });
+  expect(await move(drive, 'two')).toBe('200');
+  await untilMoved(server, base, drive, 'two');
+  expect(await server.info(drive)).toMatchObject({ tier: 'ssd' });
 });
 
 test('drives that avoid each other never meet in a failure domain, also on their way', async () => {

@@ -97,6 +97,7 @@ test('a moving drive waits for imagings that read it, refuses what would change 
   const refused = [
     await server.post(`/drives/${waiting}/set`, 'size 16M'),
     await server.post(`/drives/${waiting}/set`, 'size 4M'),
+    await server.post(`/drives/${waiting}/set`, 'tier ssd'),
     await server.post(`/drives/${waiting}/image/${second}`),
   ];
   expect(refused.map(({ status, text }) => [status, text.includes('is being moved to pool two')])).toEqual(

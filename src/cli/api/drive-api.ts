@@ -145,8 +145,8 @@ export class DriveApi {
     return this.client.getInfo(`/admin/drives/${driveId}/info`);
   }
 
-  move(driveId: string, poolName: string): Promise<Info> {
-    return this.client.postInfo(`/admin/drives/${driveId}/move`, { pool: poolName });
+  move(driveId: string, fields: Fields): Promise<Info> {
+    return this.client.postInfo(`/admin/drives/${driveId}/move`, fields);
   }
 
   cancelMove(driveId: string): Promise<Info> {

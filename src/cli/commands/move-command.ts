@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { textOf, type Info } from '../api/api-client.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
@@ -12,6 +12,7 @@ import { allDrives } from './drive-scope.ts';
 
 interface MoveFlags extends CommonFlags {
   readonly pool?: string;
+  readonly tier?: string;
   readonly cancel?: boolean;
   readonly wait?: boolean;
   readonly quiet?: boolean;
@@ -23,12 +24,14 @@ restart; --cancel ends that and leaves the drive where it was.
 
 Examples:
   drivebay move web-1 --pool disk2 --wait
+  drivebay move web-1 --pool nvme --tier ssd
   drivebay move web-1 --cancel`;
 
 export function addMoveCommand(program: Command, io: CliIo): void {
   addCommonOptions(program.command('move').description('move a drive to another pool (administrators)'))
     .argument('<drive>', 'UUID, name, or the start of the UUID')
     .option('--pool <name>', 'the pool to move it to; see drivebay pool list')
+    .addOption(new Option('--tier <tier>', 'the tier that it is of then').choices(['disk', 'ssd']))
     .option('--cancel', 'end the move that is under way')
     .option('--wait', 'return when it is done, and fail if it fails')
     .option('--quiet', 'no progress')
@@ -42,16 +45,18 @@ export function addMoveCommand(program: Command, io: CliIo): void {
     );
 }
 
-async function cancel(session: Session, driveId: string, { pool, wait }: MoveFlags): Promise<Info> {
-  if (pool !== undefined || wait === true) throw usageError('--cancel goes with neither --pool nor --wait');
+async function cancel(session: Session, driveId: string, { pool, tier, wait }: MoveFlags): Promise<Info> {
+  if (pool !== undefined || tier !== undefined || wait === true) {
+    throw usageError('--cancel goes without --pool, --tier and --wait');
+  }
   return await session.api.cancelMove(driveId);
 }
 
 async function move(session: Session, driveId: string, flags: MoveFlags): Promise<Info> {
-  const { pool } = flags;
+  const { pool, tier } = flags;
   if (pool === undefined) throw usageError('say where to with --pool, or --cancel');
   const startedMs = session.io.nowMs();
-  const begun = await session.api.move(driveId, pool);
+  const begun = await session.api.move(driveId, { pool, ...(tier === undefined ? {} : { tier }) });
   if (flags.wait !== true) return begun;
   const isQuiet = flags.quiet === true || session.isJson;
   const info = await waitForJob(session, {

@@ -41,6 +41,7 @@ async function createDriveMoves(db: Kysely<unknown>, types: ColumnTypes): Promis
       column.notNull().unique().references('drives.drive_id').onDelete('cascade'),
     )
     .addColumn('pool_name', text, (column) => column.notNull())
+    .addColumn('tier', text)
     .addColumn('state', text, (column) => column.notNull())
     .addColumn('error', text)
     .addColumn('done_bytes', integer, (column) => column.notNull())

@@ -146,7 +146,7 @@ async function changeEverything(tx: MetadataTransaction): Promise<void> {
   await tx.claims.remove({ driveId: drive.driveId, serverId: 's', epoch: 1 });
   await tx.drives.insertAvoided(drive.driveId, [drive.driveId]);
   const move = { driveId: drive.driveId, poolName: 'p', totalBytes: 1 };
-  await tx.moves.insert({ ...move, createdAtMs: 1 });
+  await tx.moves.insert({ ...move, tier: null, createdAtMs: 1 });
   await tx.moves.progress({ ...move, state: 'copying', error: null, doneBytes: 1 });
   await tx.moves.remove(drive.driveId);
   await tx.strays.insert(move);

@@ -7,6 +7,7 @@ import { prepareQuery } from './prepared-query.ts';
 const COLUMNS = [
   'drive_id',
   'pool_name',
+  'tier',
   'state',
   'error',
   'done_bytes',
@@ -57,6 +58,7 @@ function toMove(row: MoveRow): DriveMove {
   return {
     driveId: row.drive_id,
     poolName: row.pool_name,
+    tier: row.tier,
     state: row.state,
     error: row.error,
     doneBytes: row.done_bytes,

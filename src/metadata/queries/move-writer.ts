@@ -5,7 +5,7 @@ import type { Schema } from '../schema.ts';
 
 export function createMoveWriter(db: Kysely<Schema>): MoveWriter {
   return {
-    async insert({ driveId, poolName, totalBytes, createdAtMs }) {
+    async insert({ driveId, poolName, tier, totalBytes, createdAtMs }) {
       await db
         .deleteFrom('drive_moves')
         .where('drive_id', '=', driveId)
@@ -16,6 +16,7 @@ export function createMoveWriter(db: Kysely<Schema>): MoveWriter {
         .values({
           drive_id: driveId,
           pool_name: poolName,
+          tier,
           state: 'queued',
           error: null,
           done_bytes: 0,

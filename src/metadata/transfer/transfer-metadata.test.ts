@@ -61,7 +61,13 @@ async function fill(store: MetadataStore): Promise<void> {
       const job = { jobId: `job${index}`, targetDriveId: driveId, sourceDriveId: 'x', createdAtMs: index };
       await tx.imaging.insert({ ...job, conversion: 'plain', totalBytes: 5 });
       await tx.drives.insertAvoided(driveId, [drives[0]?.driveId ?? '']);
-      await tx.moves.insert({ driveId, poolName: 'other', totalBytes: 2 ** 52, createdAtMs: index });
+      await tx.moves.insert({
+        driveId,
+        poolName: 'other',
+        tier: 'ssd',
+        totalBytes: 2 ** 52,
+        createdAtMs: index,
+      });
       await tx.strays.insert({ driveId, poolName: 'another' });
       const entry = {
         userId: user.userId,
