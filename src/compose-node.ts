@@ -7,12 +7,15 @@ import type { Config } from './config/config.ts';
 import { formatListenAddress } from './config/listen-address.ts';
 import type { ListenAddress } from './config/listen-address.ts';
 import { DriveError } from './core/errors.ts';
+import { NODE_FENCE_MS } from './core/node.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { systemClock } from './runtime/clock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import { registerNode } from './service/node-presence.ts';
 import type { NodePresence } from './service/node-presence.ts';
+import { CREATE_MS } from './service/limits.ts';
+import { createNodeFence } from './service/node-fence.ts';
 import { createNoticeKeeper } from './service/notice-keeper.ts';
 import { createPoolOwners } from './service/pool-owners.ts';
 import type { PoolOwners } from './service/pool-owners.ts';
@@ -37,12 +40,18 @@ export async function joinNodes(options: {
 }): Promise<NodeMembership> {
   const { config, metadata, lifecycle, installationId, log } = options;
   const isAlone = config.metadata === null;
-  const node = await registerNode(metadata, {
+  const description = {
     nodeId: loadNodeId(config.dataDirectory, () => (isAlone ? installationId : randomUUID())),
     host: hostname(),
     address: reachableAddress(config.listen),
     version: packageVersion(),
     nbd: null,
+  };
+  const node = await registerNode({
+    metadata,
+    description,
+    fenceMs: isAlone ? Infinity : NODE_FENCE_MS,
+    monotonicMs: systemClock.monotonicMs,
   });
   const poolOwners = createPoolOwners(metadata, node);
   const beat = (): void => {
@@ -63,8 +72,20 @@ export async function joinNodes(options: {
 /** How often a node looks whether another one has told it something. */
 const NOTICE_MS = 200;
 
-/** Does what other nodes ask of this one, for as long as it serves. */
-export function ownNotices(lifecycle: Lifecycle, context: ServiceContext): void {
+/**
+ * What a node owes to the others, for as long as it serves.
+ *
+ * @param finishAll finishes what was left half done, also by other nodes
+ */
+export function ownNodeDuties(lifecycle: Lifecycle, context: ServiceContext, finishAll: () => void): void {
+  ownNotices(lifecycle, context);
+  ownFence(lifecycle, context);
+  const timer = setInterval(finishAll, CREATE_MS);
+  lifecycle.own('removals', () => clearInterval(timer));
+}
+
+/** Does what other nodes ask of this one. */
+function ownNotices(lifecycle: Lifecycle, context: ServiceContext): void {
   const keeper = createNoticeKeeper(context);
   const stopping = new AbortController();
   const work = (async () => {
@@ -82,6 +103,21 @@ export function ownNotices(lifecycle: Lifecycle, context: ServiceContext): void 
     await work;
     await keeper.stop();
   });
+}
+
+/** How often a node looks whether it still may use what other nodes can reach as well. */
+const FENCE_CHECK_MS = 500;
+
+/** Lets go of shared pools while the node is fenced. */
+function ownFence(lifecycle: Lifecycle, context: ServiceContext): void {
+  const fence = createNodeFence(context);
+  const check = (): void => {
+    fence
+      .check()
+      .catch((error: unknown) => context.reportFailure(error, 'cutting what other nodes may take over'));
+  };
+  const timer = setInterval(check, FENCE_CHECK_MS);
+  lifecycle.own('fence', () => clearInterval(timer));
 }
 
 const ANY_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);

@@ -20,7 +20,7 @@ import { openKeyVault } from './compose-keys.ts';
 import { lockDataDirectory } from './compose-data-directory.ts';
 import { openMetadata } from './compose-metadata.ts';
 import { registerMetrics } from './compose-metrics.ts';
-import { joinNodes, ownDrain, ownNotices, reachableAddress } from './compose-node.ts';
+import { joinNodes, ownDrain, ownNodeDuties, reachableAddress } from './compose-node.ts';
 import type { NodeMembership } from './compose-node.ts';
 import {
   createAttachUris,
@@ -127,10 +127,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   for (const { spec } of pools.configs) onPoolActive(spec.name);
   imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: node.nodeId });
   // What could not be recorded while the database was away is half done now.
-  onMetadataBack = () => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
+  const finishAll = (): void => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
+  onMetadataBack = finishAll;
   lifecycle.own('imaging', () => imaging.runner?.stop());
   ownClaimSweeper(lifecycle, context);
-  if (config.metadata !== null) ownNotices(lifecycle, context);
+  if (config.metadata !== null) ownNodeDuties(lifecycle, context, finishAll);
 
   const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
   await imaging.runner.start();

@@ -35,6 +35,12 @@ export interface NodePool {
 /** Without a sign of life for this long a node is gone. */
 export const NODE_GONE_MS = 15_000;
 
+/**
+ * A node that could give no sign of life for this long lets go of all that others may take over when it is gone. What is left until
+ * then is for that, and for clocks that do not run alike.
+ */
+export const NODE_FENCE_MS = 10_000;
+
 /** The state at this time of a node that said this of itself when it was heard of last. */
 export function nodeStateAt(node: Pick<Node, 'state' | 'heartbeatAtMs'>, nowMs: number): NodeState {
   return nowMs - node.heartbeatAtMs >= NODE_GONE_MS ? 'gone' : node.state;

@@ -9,8 +9,8 @@ import { ConnectionRegistry } from './connection-registry.ts';
 import type { RegisteredConnection } from './connections.ts';
 
 const DRIVE = 'drive';
-const ONE = { driveId: DRIVE, serverId: 'one', epoch: 1 };
-const OTHER = { driveId: DRIVE, serverId: 'other', epoch: 2 };
+const ONE = { driveId: DRIVE, poolName: 'fast', serverId: 'one', epoch: 1 };
+const OTHER = { driveId: DRIVE, poolName: 'fast', serverId: 'other', epoch: 2 };
 
 function scratchRegistry(limitsOf = (): Promise<DriveLimits | null> => Promise.resolve(NO_LIMITS)) {
   const counted: [string, ConnectionStats][] = [];
@@ -51,6 +51,19 @@ async function isSettled(work: Promise<unknown>): Promise<boolean> {
   await new Promise((resolve) => setImmediate(resolve));
   return settled;
 }
+
+test('a pool is cut without the others, whichever drives its connections are of', async () => {
+  const { registry } = scratchRegistry();
+  const [one, other] = [ONE, { ...OTHER, driveId: 'second' }].map((owner) =>
+    attach(registry.register(owner, NO_LIMITS)),
+  );
+  const far = attach(registry.register({ ...ONE, driveId: 'third', poolName: 'far' }, NO_LIMITS));
+  const cut = registry.cutPool('fast');
+  expect([one?.detached(), other?.detached(), far.detached()]).toEqual([1, 1, 0]);
+  for (const each of [one, other]) each?.end();
+  await cut;
+  expect(registry.count).toBe(1);
+});
 
 test('a cut returns once the connection has ended', async () => {
   const { registry } = scratchRegistry();

@@ -94,6 +94,11 @@ export class ConnectionRegistry implements Connections {
     await Promise.all(others.map((entry) => this.#end(entry)));
   }
 
+  async cutPool(poolName: string): Promise<void> {
+    const all = [...this.#entries.values()].flatMap((entries) => [...entries]);
+    await Promise.all(all.filter((entry) => entry.poolName === poolName).map((entry) => this.#end(entry)));
+  }
+
   /** Ends every connection, also those that are yet to be registered; for the end of the process. */
   async cutAll(): Promise<void> {
     this.#isClosing = true;

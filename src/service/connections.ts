@@ -14,6 +14,7 @@ export interface OpenConnections {
 /** Whose connection it is. */
 export interface ConnectionOwner {
   readonly driveId: string;
+  readonly poolName: string;
   readonly serverId: string;
   readonly epoch: number;
 }
@@ -41,6 +42,8 @@ export interface Connections {
    * of them is ended, however new it is. Never rejects: what cannot be ended in order is ended without.
    */
   cut(driveId: string, keep: readonly { serverId: string; epoch: number }[]): Promise<void>;
+  /** Ends all connections of the drives in this pool, like `cut`. */
+  cutPool(poolName: string): Promise<void>;
   /** Open connections by server and epoch, of one drive. */
   list(driveId: string): readonly OpenConnections[];
   /** How many connections are open to each drive that has any. */

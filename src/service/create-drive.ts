@@ -70,9 +70,22 @@ async function createNew(
   });
   if (drive === null) return null;
   await makeVolume(context, drive, secrets);
+  return await showDrive(context, await makeReady(context, drive), actor);
+}
+
+/** From here on it is seen. It may have taken so long that another node has given it up meanwhile. */
+async function makeReady(context: ServiceContext, drive: Drive): Promise<Drive> {
   const ready: Drive = { ...drive, state: 'ready' };
-  await context.metadata.transaction((tx) => tx.drives.update(ready));
-  return await showDrive(context, ready, actor);
+  await context.metadata.transaction(async (tx) => {
+    const now = await tx.drives.find(drive.driveId);
+    if (now?.state === 'creating') await tx.drives.update(ready);
+    else
+      throw new DriveError(
+        'system',
+        'The drive took too long to be made, and was given up: create it again.',
+      );
+  });
+  return ready;
 }
 
 function checkSize(sizeBytes: number): void {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import { finishRemovals } from './drive-removal.ts';
+import { CREATE_MS } from './limits.ts';
 
 let scratch: ScratchService;
 
@@ -38,4 +39,26 @@ test('a drive whose create ended after it was found half made is left alone', as
   await finishRemovals(scratch.context, 'default');
   expect(await drives.find(drive.driveId)).toMatchObject({ state: 'ready' });
   expect(scratch.volumeCalls).toEqual([]);
+});
+
+test('a drive that another node may be making is left alone until it has taken too long', async () => {
+  const { metadata, now, poolOwners } = scratch.context;
+  const owner = await scratch.addUser();
+  const drive = await scratch.addDrive(owner, { state: 'creating', createdAtMs: now() });
+  const own = await scratch.addDrive(owner, { state: 'creating', createdAtMs: now(), poolName: 'own' });
+  for (const nodeId of ['this', 'other']) {
+    const described = { nodeId, host: nodeId, address: 'a:1', version: '1.0.0', nbd: null };
+    await metadata.transaction((tx) => tx.nodes.register(described));
+  }
+  await metadata.transaction((tx) => tx.nodes.putPool({ poolName: 'own', nodeId: 'this', domain: 'd' }));
+  await poolOwners.refresh();
+  await finishRemovals(scratch.context, 'default');
+  await finishRemovals(scratch.context, 'own');
+  expect(await metadata.drives.find(own.driveId)).toBeNull();
+  scratch.clock.nowMs += CREATE_MS;
+  await finishRemovals(scratch.context, 'default');
+  expect(await metadata.drives.find(drive.driveId)).toEqual(drive);
+  scratch.clock.nowMs += 1;
+  await finishRemovals(scratch.context, 'default');
+  expect(await metadata.drives.find(drive.driveId)).toBeNull();
 });

@@ -1,7 +1,7 @@
 import { DRIVE_TRANSITIONS } from '../core/drive.ts';
 import type { Drive, DriveEvent } from '../core/drive.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
-import { LIST_PAGE_DRIVES } from './limits.ts';
+import { CREATE_MS, LIST_PAGE_DRIVES } from './limits.ts';
 import type { ServiceContext } from './service-context.ts';
 import { removeStrays } from './stray-removal.ts';
 
@@ -61,12 +61,23 @@ export async function finishRemovals(context: ServiceContext, poolName: string):
       });
       for (const drive of page) {
         if (context.creating.has(drive.driveId)) continue;
-        if (state === 'creating') await abandonDrive(context, drive);
-        else await finishDestroy(context, drive);
+        if (state === 'creating') {
+          if (!(await mayBeMadeElsewhere(context, drive))) await abandonDrive(context, drive);
+        } else await finishDestroy(context, drive);
       }
       after = page.at(-1)?.driveId ?? null;
       if (after === null) break;
     }
   }
   await removeStrays(context, poolName);
+}
+
+/** Whether another node may be making the drive at this moment: one that can reach the pool, if it has not taken too long. */
+async function mayBeMadeElsewhere(
+  { metadata, node: self, poolOwners, now }: ServiceContext,
+  { poolName, createdAtMs }: Drive,
+): Promise<boolean> {
+  if (poolOwners.ownerOf(poolName) !== null || now() - createdAtMs > CREATE_MS) return false;
+  const nodes = await metadata.nodes.list();
+  return nodes.some(({ nodeId, state }) => nodeId !== self.nodeId && state !== 'gone');
 }

@@ -14,6 +14,8 @@ export const MAX_LEASE_SECONDS = 86_400;
 export const MAX_CLAIMS = 256;
 /** Expired claims that are looked at in one go. */
 export const MAX_SWEPT_CLAIMS = 1000;
+/** A drive that has been creating for longer is given up, also when another node may be at it. */
+export const CREATE_MS = 10 * 60_000;
 /** Notices of other nodes that are looked at in one go. */
 export const MAX_NOTICES = 1000;
 /** How long an Idempotency-Key is remembered. */

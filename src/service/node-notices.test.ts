@@ -23,7 +23,7 @@ let drive: Drive;
 beforeEach(async () => {
   scratch = await createScratchService();
   const connections = createScratchConnections();
-  const node = { nodeId: 'other', state: 'up' } as const;
+  const node = { nodeId: 'other', state: 'up', isFenced: false } as const;
   const context = { ...scratch.context, node, connections, claiming: createKeyedMutex() };
   const throttle = createLoginThrottle({ now: context.now, sleep: () => Promise.resolve() });
   other = { context, connections, service: createService(context, throttle) };

@@ -10,6 +10,8 @@ export type NodeDescription = Pick<Node, 'nodeId' | 'host' | 'address' | 'versio
 export interface NodePresence {
   readonly nodeId: string;
   readonly state: NodeState;
+  /** Whether it may be taken to be gone soon: it must not touch any more what other nodes can reach as well. */
+  readonly isFenced: boolean;
   /** Tells everybody where this node can be reached. */
   announce(listening: Pick<Node, 'address' | 'nbd'>): Promise<void>;
   /** Tells everybody that this node is there. */
@@ -23,16 +25,27 @@ export interface NodePresence {
 /** Nodes that were not heard of for this long are forgotten. */
 const FORGOTTEN_MS = 7 * 24 * 3_600_000;
 
+export interface RegisterNodeOptions {
+  readonly metadata: MetadataStore;
+  readonly description: NodeDescription;
+  /** How long after the last sign of life the node is fenced. */
+  readonly fenceMs: number;
+  readonly monotonicMs: () => number;
+}
+
 /**
  * Takes note of this node in the metadata.
  *
  * @throws DriveError busy when another machine runs a node of the same UUID, with a copy of the data directory
  */
-export async function registerNode(
-  metadata: MetadataStore,
-  description: NodeDescription,
-): Promise<NodePresence> {
+export async function registerNode({
+  metadata,
+  description,
+  fenceMs,
+  monotonicMs,
+}: RegisterNodeOptions): Promise<NodePresence> {
   const { nodeId } = description;
+  let heardOfAtMs = monotonicMs();
   let described = description;
   let state: NodeState = 'up';
   await metadata.transaction(async (tx) => {
@@ -44,10 +57,12 @@ export async function registerNode(
   });
 
   async function beat(): Promise<void> {
+    // It counts from before the transaction, however long that takes.
+    const startedAtMs = monotonicMs();
     const beatAtMs = await metadata.transaction((tx) => tx.nodes.beat(nodeId, state));
-    if (beatAtMs !== null) return;
-    // It was away for so long that it has been forgotten.
-    await metadata.transaction((tx) => tx.nodes.register(described));
+    // It may have been away for so long that it has been forgotten.
+    if (beatAtMs === null) await metadata.transaction((tx) => tx.nodes.register(described));
+    heardOfAtMs = startedAtMs;
   }
 
   async function become(next: NodeState): Promise<void> {
@@ -59,6 +74,9 @@ export async function registerNode(
     nodeId,
     get state() {
       return state;
+    },
+    get isFenced() {
+      return monotonicMs() - heardOfAtMs > fenceMs;
     },
     async announce(listening) {
       described = { ...description, ...listening };

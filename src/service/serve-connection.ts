@@ -1,3 +1,4 @@
+import { isFencedFrom } from './node-fence.ts';
 import { isClaimCurrent } from './resolve-attachment.ts';
 import type { Attachment, Transmission } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -12,11 +13,12 @@ export async function serveConnection(
   transmission: Transmission,
 ): Promise<string> {
   const { driveId, serverId, epoch, access } = claim;
-  const registered = context.connections.register({ driveId, serverId, epoch }, drive.limits);
+  const { poolName } = drive;
+  const registered = context.connections.register({ driveId, poolName, serverId, epoch }, drive.limits);
   try {
     if (!(await isClaimCurrent(context, claim))) return 'cut';
     const spec = await context.volumeKeys.specOf(drive);
-    if (registered.isCut) return 'cut';
+    if (registered.isCut || isFencedFrom(context, poolName)) return 'cut';
     const { limit, stats } = registered;
     const connection = context.volumes.attach(spec, {
       ...transmission,

@@ -19,7 +19,7 @@ import type { VolumeKeys } from './volume-keys.ts';
 export interface ServiceContext {
   readonly metadata: MetadataStore;
   /** This process among those that use the same database. */
-  readonly node: Pick<NodePresence, 'nodeId' | 'state'>;
+  readonly node: Pick<NodePresence, 'nodeId' | 'state' | 'isFenced'>;
   readonly pools: Pools;
   /** Which pools other nodes have. */
   readonly poolOwners: PoolOwners;

@@ -6,6 +6,7 @@ import type { ReceivedBody } from '../data-workers/volumes.ts';
 import { endExpiredClaims } from './claim-changes.ts';
 import { refuseExclusiveClaim } from './claim-checks.ts';
 import { withinDeadline } from './deadline.ts';
+import { refuseFenced } from './node-fence.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
 import { MAX_BODY_BYTES } from './limits.ts';
@@ -48,6 +49,7 @@ async function writeReceived(
   if (hasExpiredClaims) await endExpiredClaims(context, driveId);
   const spec = await context.volumeKeys.specOf(drive);
   const { offsetBytes, encoding, sha256 } = request;
+  refuseFenced(context, drive.poolName);
   const bytes = await context.volumes.write(spec, { offsetBytes, body, encoding, sha256 });
   const seconds = (context.monotonicMs() - startedAtMs) / 1000;
   context.counters.count(driveId, { kind: 'write', bytes, seconds });

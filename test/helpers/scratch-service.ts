@@ -32,6 +32,7 @@ export interface SeenCut {
 /** Connections that a test opens and watches being cut. */
 export interface ScratchConnections extends Connections {
   readonly cuts: SeenCut[];
+  readonly cutPools: string[];
   readonly limitChanges: string[];
   open(driveId: string, connections: OpenConnections): void;
   close(driveId: string, epoch: number): void;
@@ -101,6 +102,7 @@ export function createScratchConnections(): ScratchConnections {
   const openByDrive = new Map<string, OpenConnections[]>();
   const connections: ScratchConnections = {
     cuts: [],
+    cutPools: [],
     limitChanges: [],
     beforeCut: () => Promise.resolve(),
     onCollect: () => undefined,
@@ -117,6 +119,10 @@ export function createScratchConnections(): ScratchConnections {
         .list(driveId)
         .filter(({ serverId, epoch }) => names.includes(`${serverId} ${epoch}`));
       openByDrive.set(driveId, [...left]);
+    },
+    cutPool: (poolName) => {
+      connections.cutPools.push(poolName);
+      return Promise.resolve();
     },
     list: (driveId) => openByDrive.get(driveId) ?? [],
     countByDrive: () =>
@@ -142,7 +148,7 @@ function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { re
   const poolOwners = createPoolOwners(metadata, { nodeId: 'this' });
   return {
     metadata,
-    node: { nodeId: 'this', state: 'up' as const },
+    node: { nodeId: 'this', state: 'up' as const, isFenced: false },
     activity,
     pools,
     poolOwners,
