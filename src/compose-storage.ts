@@ -156,6 +156,7 @@ export function startImaging(options: {
     metadata,
     pools,
     nodeId,
+    otherPools: () => context.poolOwners.list().map(({ poolName }) => poolName),
     reportFailure,
     now: context.now,
     specOf: (drive) => context.volumeKeys.specOf(drive),

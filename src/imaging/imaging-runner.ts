@@ -59,6 +59,8 @@ export interface ImagingRunnerOptions {
   /** Waits until writes to the target that began before the job was queued have ended. */
   readonly beforeStart: (job: ImagingJob) => Promise<void>;
   readonly nodeId: string;
+  /** The pools that only other nodes can reach. */
+  readonly otherPools: () => readonly string[];
   readonly now: () => number;
   readonly reportFailure: (error: unknown, doing: string) => void;
   readonly limits: ImagingLimits;
@@ -79,15 +81,6 @@ export function createImagingRunner(options: ImagingRunnerOptions): ImagingRunne
     return !isStopping && busy.length < limits.parallelJobs && !waiting.isFull();
   }
 
-  async function leaseNext(): Promise<ImagingJob | null> {
-    const exceptJobIds = [...waiting.list(), ...running.keys()];
-    const leaseExpiresAtMs = now() + limits.leaseMs;
-    return await metadata.transaction(
-      async (tx) =>
-        await tx.imaging.lease({ leaseOwner: nodeId, nowMs: now(), leaseExpiresAtMs, exceptJobIds }),
-    );
-  }
-
   function launch(job: ImagingJob, leasedAtNs: bigint): void {
     const started = startJob(job, leasedAtNs, { ...options, threads });
     running.set(job.jobId, started);
@@ -101,7 +94,7 @@ export function createImagingRunner(options: ImagingRunnerOptions): ImagingRunne
   async function fill(): Promise<void> {
     while (hasFreePlace()) {
       const leasedAtNs = process.hrtime.bigint();
-      const job = await leaseNext();
+      const job = await leaseNext(options, [...waiting.list(), ...running.keys()]);
       if (job === null) return;
       launch(job, leasedAtNs);
     }
@@ -128,6 +121,16 @@ export function createImagingRunner(options: ImagingRunnerOptions): ImagingRunne
       await Promise.race([threads.stop(), elapsed(limits.stopMs)]);
     },
   };
+}
+
+async function leaseNext(
+  { metadata, nodeId, now, otherPools, limits }: ImagingRunnerOptions,
+  exceptJobIds: readonly string[],
+): Promise<ImagingJob | null> {
+  const nowMs = now();
+  const lease = { leaseOwner: nodeId, nowMs, leaseExpiresAtMs: nowMs + limits.leaseMs };
+  const exceptPools = otherPools();
+  return await metadata.transaction((tx) => tx.imaging.lease({ ...lease, exceptJobIds, exceptPools }));
 }
 
 async function elapsed(ms: number): Promise<void> {

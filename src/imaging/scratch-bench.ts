@@ -72,6 +72,7 @@ export function createBench(): Bench {
         startThread: () => startInThisThread(bench, arena),
         beforeStart: () => Promise.resolve(),
         nodeId: 'node',
+        otherPools: () => [],
         now: () => Date.now(),
         reportFailure: (error) => failures.push(error),
         limits: QUICK_LIMITS,

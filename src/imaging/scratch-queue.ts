@@ -85,9 +85,14 @@ function createTransaction({
       },
     },
     imaging: {
-      async lease({ leaseOwner, nowMs, leaseExpiresAtMs, exceptJobIds = [] }) {
+      async lease({ leaseOwner, nowMs, leaseExpiresAtMs, exceptJobIds = [], exceptPools = [] }) {
+        const isElsewhere = (driveId: string): boolean =>
+          exceptPools.includes(drivesById.get(driveId)?.poolName ?? '');
         const index = jobs.findIndex(
-          (job) => !exceptJobIds.includes(job.jobId) && (job.leaseExpiresAtMs ?? 0) <= nowMs,
+          (job) =>
+            !exceptJobIds.includes(job.jobId) &&
+            ![job.targetDriveId, job.sourceDriveId].some(isElsewhere) &&
+            (job.leaseExpiresAtMs ?? 0) <= nowMs,
         );
         change(index, { state: 'running', leaseOwner, leaseExpiresAtMs });
         return jobs[index] ?? null;

@@ -89,6 +89,29 @@ export function describeImagingQueries(store: () => MetadataStore): void {
       expect((await passOver([]))?.jobId).toBe(first.jobId);
     });
 
+    test('with a drive in a pool that is left out are passed over, be it their target or their source', async () => {
+      const owner = await insertUser(store());
+      const elsewhere = sampleDrive(owner.userId, { driveId: randomUUID(), poolName: 'theirs' });
+      await insertDrives(store(), [elsewhere]);
+      const put = async (target: string, source: string) => {
+        const job = { jobId: randomUUID(), targetDriveId: target, sourceDriveId: source, createdAtMs: 1 };
+        await store().transaction((tx) => tx.imaging.insert({ ...job, conversion: 'plain', totalBytes: 1 }));
+        return job.jobId;
+      };
+      const onto = await put(elsewhere.driveId, drive(0));
+      const from = await put(drive(1), elsewhere.driveId);
+      const gone = await put(drive(2), randomUUID());
+      const leased = async (...exceptPools: readonly string[]) =>
+        (
+          await store().transaction((tx) =>
+            tx.imaging.lease({ leaseOwner: 'a', nowMs: 0, leaseExpiresAtMs: 10, exceptPools }),
+          )
+        )?.jobId;
+      expect(await leased('theirs', 'nobodys')).toBe(gone);
+      expect(await leased('theirs')).toBeUndefined();
+      expect([await leased('nobodys'), await leased()]).toEqual([onto, from]);
+    });
+
     test('are leased once when many ask at the same time', async () => {
       await insert(0, 1);
       await insert(2, 1);

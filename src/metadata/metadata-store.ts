@@ -170,14 +170,15 @@ export interface ImagingWriter {
     createdAtMs: number;
   }): Promise<void>;
   /**
-   * Takes the oldest job that is queued or whose lease ran out, passing over those in `exceptJobIds` (none when absent),
-   * under a lease of this owner; null when there is none.
+   * Takes the oldest job that is queued or whose lease ran out, passing over those in `exceptJobIds` and those with a drive
+   * in `exceptPools` (none when absent), under a lease of this owner; null when there is none.
    */
   lease(request: {
     leaseOwner: string;
     nowMs: number;
     leaseExpiresAtMs: number;
     exceptJobIds?: readonly string[];
+    exceptPools?: readonly string[];
   }): Promise<ImagingJob | null>;
   /** Records progress and extends the lease; false when the lease is no longer this owner's. */
   progress(progress: ImagingProgress): Promise<boolean>;

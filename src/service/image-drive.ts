@@ -3,6 +3,7 @@ import { DriveError } from '../core/errors.ts';
 import type { Conversion, ImagingJob } from '../core/imaging.ts';
 import { refuseMoving } from '../core/move.ts';
 import type { User } from '../core/user.ts';
+import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import { liveClaims } from '../core/claim.ts';
 import type { Claim } from '../core/claim.ts';
 import { refuseClaimed, refuseExclusiveWriter } from './claim-checks.ts';
@@ -18,7 +19,7 @@ export interface ImageDriveRequest {
 /**
  * Puts an imaging into the queue. From here on both drives show it; the work is done behind the answer.
  *
- * @throws DriveError usage for the same drive twice and for a plain copy that is larger than the target; busy when one
+ * @throws DriveError usage for the same drive twice, for drives of two nodes, and for a plain copy that is larger than the target; busy when one
  *   of them is claimed or imaging, or the target is moving; full when the target's pool has no room
  */
 export async function imageDrive(
@@ -39,6 +40,7 @@ export async function imageDrive(
     refuseMoving(await tx.moves.find(targetDriveId), 'imaged');
     checkClaims(target, source, liveClaims(claims, context.now()));
     checkFits(target, source, conversion);
+    await checkNodes(tx, target, source);
     checkRoom(context, target);
     await tx.imaging.insert({
       jobId: context.newUuid(),
@@ -71,6 +73,20 @@ function checkFits(target: Drive, source: Drive, conversion: Conversion): void {
   throw new DriveError(
     'usage',
     `Drive ${source.driveId} has ${source.sizeBytes} bytes, more than the ${target.sizeBytes} of drive ${target.driveId}.`,
+    { drive: target.driveId, source: source.driveId },
+  );
+}
+
+/** Throws DriveError usage when no node can reach both drives. */
+async function checkNodes(tx: MetadataTransaction, target: Drive, source: Drive): Promise<void> {
+  const pools = await tx.nodes.listPools();
+  const ownerOf = ({ poolName }: Drive) => pools.find((pool) => pool.poolName === poolName)?.nodeId ?? null;
+  const [to, from] = [ownerOf(target), ownerOf(source)];
+  if (to === null || from === null || to === from) return;
+  throw new DriveError(
+    'usage',
+    `Drive ${source.driveId} is with node ${from} and drive ${target.driveId} with node ${to}: an imaging stays within ` +
+      'one node. Download the one and upload it to the other.',
     { drive: target.driveId, source: source.driveId },
   );
 }

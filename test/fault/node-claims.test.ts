@@ -94,6 +94,22 @@ test('a drive that is destroyed through one node is removed at the other', async
   await expect.poll(left, { timeout: 20_000 }).toEqual([]);
 });
 
+test('an imaging that is asked for through one node is done at the other, and none goes from node to node', async () => {
+  const [source, target, far] = [
+    await a.create('size 1M'),
+    await a.create('size 1M'),
+    await b.create('size 1M'),
+  ];
+  await a.write(`${source}/0`, BLOCK);
+  expect((await b.post(`/drives/${target}/image/${source}`)).status).toBe(204);
+  const imaging = async () => (await b.info(target))['imaging'] ?? 'done';
+  await expect.poll(imaging, { timeout: 20_000 }).toBe('done');
+  expect((await a.read(target, 0, 4096)).equals(BLOCK)).toBe(true);
+  const refused = await a.post(`/drives/${far}/image/${source}`);
+  expect(refused.status).toBe(400);
+  expect(refused.text).toContain('stays within one node');
+});
+
 test('while a node does not answer nobody is told that its servers are cut, and they are once it is back', async () => {
   const drive = await a.create('size 1M');
   const held = await claim(a, drive);

@@ -116,7 +116,10 @@ test('every change searches by an index', async () => {
 
 test('the next job to lease is found in the order of the queue', async () => {
   const lease = { leaseOwner: 'a', nowMs: 1, leaseExpiresAtMs: 2 };
-  const plans = await plansOf((opened) => opened.transaction((tx) => tx.imaging.lease(lease)));
+  const plans = await plansOf(async (opened) => {
+    await opened.transaction((tx) => tx.imaging.lease(lease));
+    await opened.transaction((tx) => tx.imaging.lease({ ...lease, exceptPools: ['pool1'] }));
+  });
   expect(plans.filter((plan) => /Sort|Seq Scan/.test(plan))).toEqual([]);
 });
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Kysely } from 'kysely';
+import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
 import { DriveError } from '../../core/errors.ts';
 import type { ImagingWriter } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
@@ -10,11 +10,11 @@ type NewJob = Parameters<ImagingWriter['insert']>[0];
 export function createImagingWriter(db: Kysely<Schema>): ImagingWriter {
   return {
     insert: (job) => insertJob(db, job),
-    async lease({ leaseOwner, nowMs, leaseExpiresAtMs, exceptJobIds = [] }) {
+    async lease({ leaseOwner, leaseExpiresAtMs, ...wanted }) {
       const row = await db
         .updateTable('imaging_jobs')
         .set({ state: 'running', lease_owner: leaseOwner, lease_expires_at_ms: leaseExpiresAtMs })
-        .where('position', '=', selectLeasable(db, nowMs, exceptJobIds))
+        .where('position', '=', selectLeasable(db, wanted))
         .returning(JOB_COLUMNS)
         .executeTakeFirst();
       return row === undefined ? null : toJob(row);
@@ -78,13 +78,37 @@ async function insertJob(db: Kysely<Schema>, job: NewJob): Promise<void> {
   }
 }
 
+interface WantedJob {
+  readonly nowMs: number;
+  readonly exceptJobIds?: readonly string[];
+  readonly exceptPools?: readonly string[];
+}
+
 /** The job that is next: in the order of the queue, whoever left it. */
-function selectLeasable(db: Kysely<Schema>, nowMs: number, exceptJobIds: readonly string[]) {
-  const leasable = db
+function selectLeasable(
+  db: Kysely<Schema>,
+  { nowMs, exceptJobIds = [], exceptPools = [] }: WantedJob,
+): SelectQueryBuilder<Schema, 'imaging_jobs', { position: number }> {
+  let leasable = db
     .selectFrom('imaging_jobs')
     .select('position')
     .where((eb) => eb.or([eb('state', '=', 'queued'), eb('lease_expires_at_ms', '<=', nowMs)]))
     .orderBy('position')
     .limit(sql.lit(1));
-  return exceptJobIds.length === 0 ? leasable : leasable.where('job_id', 'not in', exceptJobIds);
+  if (exceptJobIds.length > 0) leasable = leasable.where('job_id', 'not in', exceptJobIds);
+  if (exceptPools.length > 0) leasable = leasable.where(hasNoDriveIn(exceptPools));
+  return leasable;
+}
+
+/** Looks the drives of each job up; a source that is there no more is in no pool. */
+function hasNoDriveIn(poolNames: readonly string[]) {
+  return ({ exists, not, selectFrom, ref }: ExpressionBuilder<Schema, 'imaging_jobs'>) =>
+    not(
+      exists(
+        selectFrom('drives')
+          .select('drives.drive_id')
+          .where('drives.drive_id', 'in', [ref('target_drive_id'), ref('source_drive_id')])
+          .where('drives.pool_name', 'in', poolNames),
+      ),
+    );
 }
