@@ -36,6 +36,7 @@ export async function openKeyVault(config: MasterKeySource, metadata: MetadataSt
       return unwrapSecret(key, wrapped, purposeOf(context));
     },
     async beginRotation() {
+      if (source.replace !== null && (await hasOtherNodes(metadata))) throw onlyHere();
       // A rotation that was cut short has left its new key first already; another one does no harm.
       const next = source.replace === null ? await source.load() : withNewKey(await source.load());
       await source.replace?.(next);
@@ -53,7 +54,9 @@ export async function openKeyVault(config: MasterKeySource, metadata: MetadataSt
 function chooseSource({ text, command, file }: MasterKeySource, metadata: MetadataStore): KeyRingSource {
   if (text !== null) return textKeyRing(text);
   if (command !== null) return commandKeyRing(command);
-  return fileKeyRing(file, async () => !(await hasWrappedKeys(metadata)));
+  const mayMake = async (): Promise<boolean> =>
+    !(await hasWrappedKeys(metadata)) && !(await hasOtherNodes(metadata));
+  return fileKeyRing(file, mayMake);
 }
 
 /** Refuses a ring that lacks a key which some drive needs: it is not this installation's, or not all of it. */
@@ -74,6 +77,19 @@ async function requireKeys(ring: KeyRing, metadata: MetadataStore): Promise<void
     after = others.at(-1)?.driveId ?? null;
     if (after === null) return;
   }
+}
+
+/** Whether there are nodes besides this one, which is one of them. */
+async function hasOtherNodes({ nodes }: MetadataStore): Promise<boolean> {
+  return (await nodes.list()).filter(({ state }) => state !== 'gone').length > 1;
+}
+
+function onlyHere(): DriveError {
+  return new DriveError(
+    'usage',
+    'A new master key in the file of this node would lock the other nodes out. Put a new key first on all nodes, with the ' +
+      'old one behind it, by DRIVEBAY_MASTER_KEY or master_key_command, restart them, and rotate then.',
+  );
 }
 
 /** Whether there is any drive that some master key opens. */

@@ -48,7 +48,7 @@ async function outputOf(command: string, timeoutMs: number): Promise<string> {
 /**
  * Keys in a file of mode 0600.
  *
- * @param mayMake whether the file is made when it is missing: only while nothing is wrapped under any key
+ * @param mayMake whether the file is made when it is missing: only while nobody has another one
  */
 export function fileKeyRing(file: string, mayMake: () => Promise<boolean>): KeyRingSource {
   return {
@@ -57,7 +57,8 @@ export function fileKeyRing(file: string, mayMake: () => Promise<boolean>): KeyR
       if (text !== null) return parseKeyFile(file, text);
       if (!(await mayMake())) {
         throw new Error(
-          `The master key ${file} is missing, and there are drives that it opens. Put it back from a backup.`,
+          `The master key ${file} is missing, and there are drives or other nodes that need it. Put it back from a backup, or ` +
+            'copy it from another node.',
         );
       }
       const ring = withNewKey(null);

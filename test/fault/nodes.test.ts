@@ -1,4 +1,4 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -65,6 +65,20 @@ test('a node that is configured with the pool of another is refused', async () =
   const { exitCode, output } = await startRefused(cluster.optionsOf('thief', ['a']));
   expect(exitCode).toBe(1);
   expect(output).toMatch(/Pool a belongs to node .* which is up\. A directory pool belongs to one node/);
+});
+
+test('a node needs the master key that the others have, and cannot lock them out with a new one', async () => {
+  const { env, dataDirectory, ...rest } = cluster.optionsOf('keyless');
+  const options = { ...rest, dataDirectory, env: { ...env, DRIVEBAY_MASTER_KEY: '' } };
+  const { exitCode, output } = await startRefused(options);
+  expect(exitCode).toBe(1);
+  expect(output).toMatch(/The master key .* is missing, and there are drives or other nodes that need it/);
+  await mkdir(join(cluster.directory, 'pool-keyless'));
+  await writeFile(join(dataDirectory, 'master-key'), `${env['DRIVEBAY_MASTER_KEY']}\n`, { mode: 0o600 });
+  await using keyed = await startServer(options);
+  const rotation = await keyed.post('/admin/master-key/rotate');
+  expect(rotation.status).toBe(400);
+  expect(rotation.text).toContain('would lock the other nodes out');
 });
 
 test('a node that is killed is the same one when it is back', async () => {
