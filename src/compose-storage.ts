@@ -67,7 +67,7 @@ export async function openPools(options: {
   const { config, log, metadata, installationId, arena } = options;
   const configs = config.pools.map((pool): PoolConfig => {
     const { tier, domain, reserveBytes } = pool;
-    return { tier, domain, reserveBytes, spec: poolSpecOf(pool) };
+    return { tier, domain, reserveBytes, spec: poolSpecOf(pool, options.node) };
   });
   const { memory } = arena;
   const start = (pool: PoolSpec, own: Pick<DataThreadSetup, 'transmission'>): DataThreadClient => {
@@ -122,9 +122,12 @@ function toTakenPool({ spec, domain }: PoolConfig): TakenPool {
   return { poolName: spec.name, domain };
 }
 
-function poolSpecOf({ name, directory, rbd }: PoolSetting): PoolSpec {
+function poolSpecOf(
+  { name, directory, rbd }: PoolSetting,
+  { nodeId }: Pick<NodePresence, 'nodeId'>,
+): PoolSpec {
   if (directory !== null) return { kind: 'file', name, directory };
-  return { kind: 'rbd', name, ...rbd, connection: new SharedArrayBuffer(RBD_CONNECTION_BYTES) };
+  return { kind: 'rbd', name, ...rbd, nodeId, connection: new SharedArrayBuffer(RBD_CONNECTION_BYTES) };
 }
 
 function volumeLocation(pool: PoolSpec, driveId: string): string {

@@ -3,7 +3,13 @@ export const POOL_MARK_NAME = 'drivebay-pool.json';
 const FORMAT_VERSION = 1;
 
 /** Whether the pool may be used; if not, one sentence for the operator with what to do. */
-export type PoolMarkCheck = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type PoolMarkCheck =
+  | {
+      readonly ok: true;
+      /** Whether it is reached anew, so that what was open in it must be opened again. */
+      readonly isReopened?: boolean;
+    }
+  | { readonly ok: false; readonly reason: string };
 
 /** Whose pool it is to be. */
 export interface PoolMarkRequest {

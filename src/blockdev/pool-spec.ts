@@ -28,6 +28,8 @@ export interface RbdPlace {
 export interface RbdPoolSpec extends RbdPlace {
   readonly kind: 'rbd';
   readonly name: string;
+  /** The node that this process is; others know it by this when they have to keep it from writing. */
+  readonly nodeId: string;
   /** The connection to the cluster that all threads share, of `RBD_CONNECTION_BYTES`. */
   readonly connection: SharedArrayBuffer;
 }

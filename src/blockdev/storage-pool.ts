@@ -29,4 +29,9 @@ export interface StoragePool {
   /** The UUIDs of the volumes that there are, in no order. */
   list(): Maybe<readonly string[]>;
   room(): Maybe<PoolRoom>;
+  /**
+   * Keeps another node of the installation, which is taken to be gone, from changing anything in the pool from now on. Where
+   * nodes share no pool there is nothing to do.
+   */
+  fence?(nodeId: string): Maybe<void>;
 }

@@ -17,6 +17,7 @@ import type {
   DataThreadSetup,
   FlushWish,
   OperationRequest,
+  Operations,
   ReceivedPart,
   SentRange,
   WriteTask,
@@ -105,6 +106,8 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
       return await create(pool, request);
     case 'remove':
       return await pool.remove(request.driveId);
+    case 'fence':
+      return await pool.fence?.(request.nodeId);
     case 'list':
       return await pool.list();
     case 'open':
@@ -245,14 +248,15 @@ function addressIn(thread: Thread, segment: Segment): number {
   return thread.baseAddress + segment.address;
 }
 
-async function checkPool(thread: Thread, mayMark: boolean): Promise<unknown> {
+async function checkPool(thread: Thread, mayMark: boolean): Promise<Operations['check']['result']> {
   const { pool, setup } = thread;
   const mark = thread.checkMark({
     poolName: setup.pool.name,
     installationId: setup.installationId,
     mayCreate: mayMark,
   });
-  return mark.ok ? { reason: null, room: await pool.room() } : { reason: mark.reason, room: null };
+  if (!mark.ok) return { reason: mark.reason, room: null, isReopened: false };
+  return { reason: null, room: await pool.room(), isReopened: mark.isReopened === true };
 }
 
 async function create(

@@ -34,6 +34,8 @@ export interface DataThreadClient {
   ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined;
   /** Closes the volume in that thread if it is open there. */
   closeVolume(driveId: string): Promise<void>;
+  /** Closes all volumes that are open there. */
+  closeVolumes(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -100,6 +102,7 @@ export function startDataThread(
     ensureOpen: (spec) => openings.ensureOpen(spec),
     ensureOpenAnySize: (spec) => openings.ensureOpenAnySize(spec),
     closeVolume: (driveId) => openings.close(driveId),
+    closeVolumes: () => openings.closeAll(),
     async stop() {
       isStopping = true;
       await stopWorker(worker, sockets, setup.signal);
@@ -157,6 +160,10 @@ class VolumeOpenings {
 
   async close(driveId: string): Promise<void> {
     if (this.#openings.delete(driveId)) await this.#call('close', { driveId });
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#openings.keys()].map((driveId) => this.close(driveId)));
   }
 
   async #open(spec: VolumeSpec): Promise<void> {

@@ -20,6 +20,8 @@ export interface DataThreadGroup {
   track(driveId: string, changes: SharedArrayBuffer | null): Promise<void>;
   /** Closes what copying has open of the volume. */
   closeStored(driveId: string): Promise<void>;
+  /** Closes all volumes; they are opened again as they are needed. */
+  closeVolumes(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -62,6 +64,9 @@ export function createDataThreadGroup(options: {
     },
     async closeStored(driveId) {
       await Promise.all(threads.map((thread) => thread.call('closeStored', { driveId })));
+    },
+    async closeVolumes() {
+      await Promise.all(threads.map((thread) => thread.closeVolumes()));
     },
     async stop() {
       await Promise.all(threads.map((thread) => thread.stop()));

@@ -42,6 +42,11 @@ export interface Pools {
   admitWrite(poolName: string, sizeBytes: number): Promise<WriteAdmission>;
   /** Where the volume is, for administrators and other tools. */
   volumeLocation(volume: { driveId: string; poolName: string }): string;
+  /**
+   * Keeps another node, which is taken to be gone, from changing anything in the pool from now on; see
+   * `StoragePool.fence`. To be done before anybody is given what that node may still be writing to.
+   */
+  fence(poolName: string, nodeId: string): Promise<void>;
   /** Looks at every pool now; also done every few seconds. */
   refresh(): Promise<void>;
   stop(): Promise<void>;

@@ -90,7 +90,13 @@ export interface MappedBlock extends Range {
 /** Each operation of a data thread: what it takes and what it answers. */
 export interface Operations {
   /** Checks the pool's identity mark, making it when this installation has never marked the pool. */
-  check: { request: { mayMark: boolean }; result: { reason: string | null; room: PoolRoom | null } };
+  check: {
+    request: { mayMark: boolean };
+    /** `isReopened`: what is open in the pool must be opened again. */
+    result: { reason: string | null; room: PoolRoom | null; isReopened: boolean };
+  };
+  /** See `StoragePool.fence`. */
+  fence: { request: { nodeId: string }; result: null };
   create: { request: { spec: VolumeSpec; passphrase: string | null }; result: null };
   remove: { request: { driveId: string }; result: null };
   /** Opens the volume for the operations below, replacing an older opening. */

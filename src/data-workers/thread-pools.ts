@@ -130,6 +130,10 @@ class ThreadPools implements Pools {
     return this.#options.volumeLocation(this.#stateOf(poolName).config.spec, driveId);
   }
 
+  async fence(poolName: string, nodeId: string): Promise<void> {
+    await this.threadsOf(poolName).leastBusy().call('fence', { nodeId });
+  }
+
   async refresh(): Promise<void> {
     await Promise.all([...this.#states.values()].map((state) => this.#refreshOne(state)));
   }
@@ -177,7 +181,8 @@ class ThreadPools implements Pools {
     const writtenBefore = state.writtenBytes;
     try {
       const mayMark = !state.isMarked && (await this.#options.mayMark(poolName));
-      const { reason, room } = await state.threads.leastBusy().call('check', { mayMark });
+      const { reason, room, isReopened } = await state.threads.leastBusy().call('check', { mayMark });
+      if (isReopened) await state.threads.closeVolumes();
       if (reason === null && mayMark) await this.#options.onMarked(poolName);
       state.isMarked = reason === null || !mayMark;
       state.writtenBytes -= writtenBefore;

@@ -19,10 +19,10 @@ export async function createRbdPlace(cephPool: string): Promise<Omit<RbdPoolSpec
   const keyring = await cluster.createUser(cephPool, capabilities);
   const { confPath: confFile } = cluster;
   const place = { cephPool, namespace: null, user: cephPool, keyring, confFile, monitors: null };
-  return { kind: 'rbd', name: cephPool, ...place };
+  return { kind: 'rbd', name: cephPool, nodeId: 'node-1', ...place };
 }
 
-/** Opens the place as a pool, over a connection of its own. */
+/** Opens the place as a pool, over a connection of its own, as another process would. */
 export function openRbdPlace(place: Omit<RbdPoolSpec, 'connection'>): OpenPool {
   return openPool({ ...place, connection: new SharedArrayBuffer(RBD_CONNECTION_BYTES) });
 }

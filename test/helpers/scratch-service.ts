@@ -201,6 +201,7 @@ function scratchPools(pool: { readonly isActive: boolean }): Pools {
     threadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
     connectionThreadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
     track: () => Promise.resolve(),
+    fence: () => Promise.resolve(),
     lowWordOf: () => new SharedArrayBuffer(4),
     statusOf: () => (pool.isActive ? { isActive: true, room } : { isActive: false, reason: 'It is away.' }),
     queueDepth: () => 0,

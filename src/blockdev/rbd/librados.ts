@@ -23,6 +23,10 @@ export interface Librados {
   /** The bytes of an object, at most `maxBytes`; null when there is none. */
   readObject(pool: IoContext, name: string, maxBytes: number): Uint8Array | null;
   writeObject(pool: IoContext, name: string, bytes: Uint8Array): void;
+  /** Where the connection comes from, as `blocklist` takes it. */
+  addressOf(cluster: Cluster): string;
+  /** Keeps another connection from everything in the cluster for a time, whatever it has under way. */
+  blocklist(cluster: Cluster, address: string, seconds: number): void;
   /** Has the monitors do a command, and answers what they say. */
   command(cluster: Cluster, command: Readonly<Record<string, string>>): string;
 }
@@ -61,6 +65,18 @@ export function loadLibrados(): Librados {
     },
     writeObject: (pool, name, bytes) =>
       void done('rados_write_full', calls.writeFull(pool, name, bytes, bytes.byteLength)),
+    addressOf(cluster) {
+      const address = new BigUint64Array(1);
+      done('rados_getaddrs', calls.addresses(cluster, address));
+      const text = String(koffi.decode(address, 'const char *'));
+      calls.free(Number(address[0]));
+      return text;
+    },
+    blocklist(cluster, address, seconds) {
+      done('rados_blocklist_add', calls.blocklist(cluster, address, seconds));
+      // What is asked of the cluster from now on carries the news with it.
+      done('rados_wait_for_latest_osdmap', calls.waitForMap(cluster));
+    },
     command: (cluster, command) => runCommand(calls, cluster, command),
   };
 }
@@ -80,6 +96,9 @@ function bindCalls(): Readonly<
     | 'setFullTry'
     | 'read'
     | 'writeFull'
+    | 'addresses'
+    | 'blocklist'
+    | 'waitForMap'
     | 'command'
     | 'free',
     Call
@@ -97,6 +116,9 @@ function bindCalls(): Readonly<
     setFullTry: lib.func('void rados_set_pool_full_try(uintptr_t)'),
     read: lib.func('int rados_read(uintptr_t, const char *, void *, size_t, uint64_t)'),
     writeFull: lib.func('int rados_write_full(uintptr_t, const char *, void *, size_t)'),
+    addresses: lib.func('int rados_getaddrs(uintptr_t, void *)'),
+    blocklist: lib.func('int rados_blocklist_add(uintptr_t, const char *, uint32_t)'),
+    waitForMap: lib.func('int rados_wait_for_latest_osdmap(uintptr_t)'),
     command: lib.func(
       'int rados_mon_command(uintptr_t, void *, size_t, const char *, size_t, void *, void *, void *, void *)',
     ),

@@ -1,10 +1,12 @@
 import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
 import { systemError } from '../system-error.ts';
 
-/** The names of errors by their numbers. Node's own table lacks some, such as EDQUOT. */
-const CODES: ReadonlyMap<number, string> = new Map(
-  Object.entries(constants.errno).map(([code, number]) => [number, code]),
-);
+/** The codes of errors by their numbers. Of Node's two tables one lacks EDQUOT and the other ESHUTDOWN. */
+const CODES: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(constants.errno).map(([code, number]): [number, string] => [number, code]),
+  ...[...getSystemErrorMap()].map(([number, [code]]): [number, string] => [-number, code]),
+]);
 
 /**
  * The result of a call of librados or librbd: what it is when it is not negative, or one of the codes that the caller

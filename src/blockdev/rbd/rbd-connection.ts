@@ -16,17 +16,23 @@ const SETTINGS: Readonly<Record<string, string>> = {
   rados_mon_op_timeout: String(MONITOR_TIMEOUT_SECONDS),
   // All threads must see at once what one of them has written.
   rbd_cache: 'false',
-  // Memory stays as it is until the request that uses it is complete.
-  rbd_disable_zero_copy_writes: 'false',
+  // Without a copy, a write that fails before it is sent is never complete (Ceph 16).
+  rbd_disable_zero_copy_writes: 'true',
   // Errors are told by Drivebay, where its operator looks.
   log_to_stderr: 'false',
   log_file: '',
   admin_socket: '',
 };
 
+/** A connection that has been made, by its addresses. */
+export interface RbdHandles {
+  readonly cluster: Cluster;
+  readonly pool: IoContext;
+}
+
 /**
- * The connection of the process to a pool's cluster. One thread at a time connects; all threads use it from then on, until
- * the process ends.
+ * The connection of the process to a pool's cluster. One thread at a time makes it; all threads use it from then on, until
+ * the process ends or the cluster keeps it out.
  */
 export class RbdConnection {
   readonly #spec: RbdPoolSpec;
@@ -44,19 +50,24 @@ export class RbdConnection {
     return this.#rados;
   }
 
+  /** Null while there is no connection. */
+  get current(): RbdHandles | null {
+    const [cluster, pool] = [CLUSTER, POOL].map((word) => Number(Atomics.load(this.#words, word)));
+    return cluster === undefined || pool === undefined || pool === 0 ? null : { cluster, pool };
+  }
+
   /** Throws an error with code ENOTCONN while there is no connection. */
   get cluster(): Cluster {
-    return this.#address(CLUSTER);
+    return this.#handles.cluster;
   }
 
   /** Throws an error with code ENOTCONN while there is no connection. */
   get pool(): IoContext {
-    return this.#address(POOL);
+    return this.#handles.pool;
   }
 
-  /** Connects unless there is a connection; answers why it cannot, in a sentence with what to do, or null. */
-  connect(): string | null {
-    if (Atomics.load(this.#words, POOL) !== 0n) return null;
+  /** Connects, for this thread alone at first; answers why it cannot, in a sentence with what to do. */
+  connect(): RbdHandles | string {
     let step: Step = 'library';
     let cluster: Cluster | null = null;
     try {
@@ -66,14 +77,23 @@ export class RbdConnection {
       step = 'monitors';
       rados.connect(cluster);
       step = 'pool';
-      const pool = rados.openPool(cluster, this.#spec);
-      Atomics.store(this.#words, CLUSTER, BigInt(cluster));
-      Atomics.store(this.#words, POOL, BigInt(pool));
-      return null;
+      return { cluster, pool: rados.openPool(cluster, this.#spec) };
     } catch (error) {
       if (cluster !== null) this.rados.shutDown(cluster);
       return `Pool ${this.#spec.name}: ${reasonOf(error, step, this.#spec)}`;
     }
+  }
+
+  /** Has all threads use a connection from now on; null for none. Whatever the last one is used for goes on. */
+  publish(handles: RbdHandles | null): void {
+    Atomics.store(this.#words, CLUSTER, BigInt(handles?.cluster ?? 0));
+    Atomics.store(this.#words, POOL, BigInt(handles?.pool ?? 0));
+  }
+
+  get #handles(): RbdHandles {
+    const { current } = this;
+    if (current !== null) return current;
+    throw systemError('ENOTCONN', 'rados_connect', 'the Ceph cluster is not connected');
   }
 
   #configured(rados: Librados): Cluster {
@@ -90,12 +110,6 @@ export class RbdConnection {
       rados.shutDown(cluster);
       throw error;
     }
-  }
-
-  #address(word: number): number {
-    const address = Number(Atomics.load(this.#words, word));
-    if (address === 0) throw systemError('ENOTCONN', 'rados_connect', 'the Ceph cluster is not connected');
-    return address;
   }
 }
 

@@ -9,6 +9,7 @@ import { driveOfImage, imageName } from './image-name.ts';
 import { loadImageCalls } from './image-io.ts';
 import { ImageRequests } from './image-requests.ts';
 import { loadLibrbd } from './librbd.ts';
+import { fenceNode } from './node-fence.ts';
 import type { RbdConnection } from './rbd-connection.ts';
 import { rbdDevice } from './rbd-device.ts';
 import type { RbdCalls } from './rbd-device.ts';
@@ -91,6 +92,11 @@ class RbdPool implements StoragePool {
     this.#sweep();
     const json = rados.command(cluster, { prefix: 'df', detail: 'detail', format: 'json' });
     return roomOf(json, this.#spec.cephPool);
+  }
+
+  fence(nodeId: string): void {
+    const { rados, cluster, pool } = this.#connection;
+    fenceNode(rados, { cluster, pool }, nodeId);
   }
 
   /** Removes what `remove` had to leave, as far as nobody has it open any more. */

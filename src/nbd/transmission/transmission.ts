@@ -71,7 +71,9 @@ export class Transmission {
     const { memory } = options;
     this.#late = new LateReplies(this.#output, options.form, memory);
     const onFinished = (finished: Finished): void => this.#finish(finished);
-    this.#underWay = memory === null ? null : new UnderWay({ ...options, memory, onFinished });
+    // Its server connects again, and gets a device that can be used, if its claim is what it was.
+    const onLost = (): void => this.end('cut');
+    this.#underWay = memory === null ? null : new UnderWay({ ...options, memory, onFinished, onLost });
   }
 
   /** The socket is ready for what it is watched for. Also called once at the beginning, for what had come before. */

@@ -156,6 +156,15 @@ test('a connection that is cut is settled only when the device is through with i
   expect(bytes.toString()).toBe('late');
 });
 
+test('a device that can never be used again ends the connection, so that the client connects anew', async () => {
+  const device = fault(scratchMemory(), [{ call: 'write', nth: 2, code: 'ESHUTDOWN' }]);
+  const client = connect(later(device));
+  expect((await ask(client, { command: 'WRITE', data: Buffer.from('a') })).error).toBe(0);
+  client.send(client.encode({ command: 'WRITE', data: Buffer.from('b') }));
+  await until(client, () => client.endReason === 'cut');
+  expect(client.replies.size).toBe(1);
+});
+
 test('a client that leaves gets what it has asked for before', async () => {
   const { device, held, end } = heldDevice(scratchMemory());
   const client = connect(device);

@@ -1,6 +1,6 @@
 import type { BlockDevice, Maybe, Range } from '../../blockdev/block-device.ts';
 import { inPieces } from '../../blockdev/maybe.ts';
-import { systemError } from '../../blockdev/system-error.ts';
+import { isSystemError, systemError } from '../../blockdev/system-error.ts';
 import { NBD_CMD, NBD_CMD_FLAG } from '../protocol-numbers.ts';
 import { errorNumber } from './device-error.ts';
 import type { IoBuffer } from './io-buffers.ts';
@@ -30,6 +30,8 @@ export interface UnderWayOptions {
   readonly isPoolLow: () => boolean;
   readonly memory: RequestMemory;
   readonly onFinished: (finished: Finished) => void;
+  /** The device can never be used again. */
+  readonly onLost: () => void;
 }
 
 /**
@@ -106,6 +108,7 @@ export class UnderWay {
       await device();
     } catch (failure) {
       error = errorNumber(failure);
+      if (isSystemError(failure, 'ESHUTDOWN')) this.#options.onLost();
     }
     this.#requests -= 1;
     this.#bytes -= carriedBytes;

@@ -1,0 +1,27 @@
+import type { Librados } from './librados.ts';
+import type { RbdHandles } from './rbd-connection.ts';
+
+/** An address is less than this. */
+const MAX_ADDRESS_BYTES = 1024;
+/** How long a node is kept out; one that is back makes a new connection, which is none of those kept out. */
+const FENCE_SECONDS = 24 * 3600;
+
+/** Leaves in the pool where this node's connection comes from, so that other nodes can keep it out. */
+export function registerClient(rados: Librados, { cluster, pool }: RbdHandles, nodeId: string): void {
+  rados.writeObject(pool, objectName(nodeId), Buffer.from(rados.addressOf(cluster)));
+}
+
+/**
+ * Keeps the connection that a node has now from the whole cluster. When this returns, nothing that this node reads or
+ * writes from now on is changed by the other one, whatever that still has under way.
+ */
+export function fenceNode(rados: Librados, { cluster, pool }: RbdHandles, nodeId: string): void {
+  const address = rados.readObject(pool, objectName(nodeId), MAX_ADDRESS_BYTES);
+  // A node that has never been connected has nothing under way.
+  if (address === null) return;
+  rados.blocklist(cluster, Buffer.from(address).toString('utf8'), FENCE_SECONDS);
+}
+
+function objectName(nodeId: string): string {
+  return `drivebay-node-${nodeId}`;
+}
