@@ -99,3 +99,28 @@ test('changes of an encrypted volume are marked where they are stored', async ()
   expect(marks).toEqual([range(payload + 512, 512), range(payload + 4096, 8192), range(payload, 512)]);
   await volume.close();
 });
+
+test('what one begins while the writes of another are waited for is marked when it has been made itself', async () => {
+  const marks: string[] = [];
+  const ends: (() => void)[] = [];
+  const device: BlockDevice = {
+    ...memory(),
+    beginWrite: () => undefined,
+    settleWrites: async () =>
+      await new Promise<void>((resolve) => {
+        ends.push(resolve);
+      }),
+  };
+  const watched = changeTracking(device, { mark: ({ offsetBytes }) => marks.push(`marked ${offsetBytes}`) });
+  const settling = [7, 8].map(async (offsetBytes) => {
+    void watched.beginWrite?.(offsetBytes, Buffer.alloc(1));
+    await watched.settleWrites?.();
+  });
+  await Promise.resolve();
+  ends[0]?.();
+  await settling[0];
+  expect(marks).toEqual(['marked 7']);
+  ends[1]?.();
+  await settling[1];
+  expect(marks).toEqual(['marked 7', 'marked 8']);
+});
