@@ -31,6 +31,8 @@ export interface Extent extends Range {
 export interface BlockDevice {
   readonly blockSize: number;
   readonly sizeBytes: number;
+  /** Whether each call takes a way over a network, so that one large read takes less time than many small ones. */
+  readonly isRemote?: boolean;
   /** Fills the whole of `into` with the bytes at `offsetBytes`. */
   read(offsetBytes: number, into: Uint8Array): Maybe<void>;
   /** Writes the whole of `from`, which is not changed. */

@@ -69,3 +69,24 @@ test('a device that answers with promises is refused', async () => {
   const device = later(await newDevice());
   expect(() => givenBy(device, 0, 512)).toThrow('promises');
 });
+
+test('a device over a network is asked for as much at a time as there is memory for', async () => {
+  const device = await newDevice();
+  const reads: number[] = [];
+  const remote: BlockDevice = {
+    ...device,
+    isRemote: true,
+    sizeBytes: device.sizeBytes,
+    read(offsetBytes, into) {
+      reads.push(into.byteLength);
+      return device.read(offsetBytes, into);
+    },
+  };
+  const view = new Uint8Array(2 * SEND_STEP_BYTES + HEAD.byteLength);
+  const range = { offsetBytes: 0, lengthBytes: SIZE_BYTES };
+  const source = rangeSource(remote, { range, head: HEAD, view, address: ADDRESS });
+  const sent: Uint8Array[] = [];
+  for (let span = source(); span !== null; span = source()) sent.push(view.slice(0, span.lengthBytes));
+  expect(reads).toEqual([2 * SEND_STEP_BYTES, SEND_STEP_BYTES]);
+  expect(Buffer.concat(sent).equals(Buffer.concat([HEAD, CONTENT]))).toBe(true);
+});

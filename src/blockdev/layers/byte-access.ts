@@ -38,6 +38,7 @@ export interface ByteAccessOptions {
 
 class ByteAccess implements ByteDevice {
   readonly blockSize = 1;
+  readonly isRemote: boolean;
   readonly #device: BlockDevice;
   readonly #lock: DriveLock;
   readonly #unit: number;
@@ -47,6 +48,7 @@ class ByteAccess implements ByteDevice {
   constructor(device: BlockDevice, { sizeBytes, lock, mayGrowElsewhere = false }: ByteAccessOptions) {
     this.#keepsPadding = mayGrowElsewhere;
     this.#device = device;
+    this.isRemote = device.isRemote === true;
     this.#lock = lock;
     this.#unit = device.blockSize;
     this.#sizeBytes = sizeBytes;

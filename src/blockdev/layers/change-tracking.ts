@@ -21,6 +21,7 @@ export function changeTracking(device: BlockDevice, tracker: ChangeTracker): Blo
   const { beginWrite, settleWrites } = device;
   return {
     blockSize: device.blockSize,
+    isRemote: device.isRemote === true,
     get sizeBytes() {
       return device.sizeBytes;
     },

@@ -171,3 +171,15 @@ test('an opening that the drive has outgrown zeroes nothing behind its own end',
   await grown.read(700, behind);
   expect(behind.equals(Buffer.alloc(324, 7))).toBe(true);
 });
+
+test('an encrypted read from a device over a network is one read below', async () => {
+  const { watched, seen } = counting(memory(PAYLOAD + 2 ** 20).device);
+  const volume = encrypted(Object.assign(watched, { isRemote: true }));
+  const data = randomBytes(2 ** 20);
+  await volume.write(0, data);
+  seen.length = 0;
+  const found = Buffer.alloc(data.byteLength);
+  await volume.read(0, found);
+  expect(found.equals(data)).toBe(true);
+  expect(seen.map(({ call }) => call)).toEqual(['read']);
+});

@@ -38,6 +38,7 @@ export function luks(
 
 class LuksPayload implements LuksDevice {
   readonly blockSize = SECTOR_BYTES;
+  readonly isRemote: boolean;
   readonly #device: BlockDevice;
   readonly #cipher: XtsCipher;
   readonly #payloadOffsetBytes: number;
@@ -47,6 +48,7 @@ class LuksPayload implements LuksDevice {
       throw new RangeError('The sectors of an encrypted volume do not fall on the blocks of its device.');
     }
     this.#device = device;
+    this.isRemote = device.isRemote === true;
     this.#cipher = options.cipher;
     this.#payloadOffsetBytes = options.payloadOffsetBytes;
   }
@@ -58,8 +60,10 @@ class LuksPayload implements LuksDevice {
 
   read(offsetBytes: number, into: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, into.byteLength);
-    // Piece by piece, so that what was read is still in the core's cache when it is decrypted.
-    const sizes = { lengthBytes: into.byteLength, pieceBytes: XTS_PIECE_BYTES };
+    // Piece by piece, so that what was read is still in the core's cache when it is decrypted; over a network that is of
+    // no account.
+    const pieceBytes = this.isRemote ? into.byteLength : XTS_PIECE_BYTES;
+    const sizes = { lengthBytes: into.byteLength, pieceBytes };
     return inPieces(sizes, (done, lengthBytes) => {
       const piece = lengthBytes === into.byteLength ? into : into.subarray(done, done + lengthBytes);
       const firstSector = (offsetBytes + done) / SECTOR_BYTES;

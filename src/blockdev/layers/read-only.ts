@@ -8,6 +8,7 @@ export function readOnly(device: BlockDevice): BlockDevice {
   };
   return {
     blockSize: device.blockSize,
+    isRemote: device.isRemote === true,
     get sizeBytes() {
       return device.sizeBytes;
     },

@@ -27,6 +27,7 @@ export function rbdDevice(image: Image, requests: ImageRequests, calls: RbdCalls
 
 class RbdDevice implements BlockDevice {
   readonly blockSize = 1;
+  readonly isRemote = true;
   readonly #image: Image;
   readonly #requests: ImageRequests;
   readonly #librbd: Librbd;
