@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ceph } from './ceph.ts';
 import { cipher } from './cipher.ts';
 import { cliTransfer } from './cli-transfer.ts';
 import { httpRead } from './http-read.ts';
@@ -21,6 +22,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   httpWrite,
   nbd,
   nbdEncrypted,
+  ceph,
   imaging,
   sparseImaging,
   listing,

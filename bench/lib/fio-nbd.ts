@@ -13,14 +13,25 @@ export interface FioWork {
 const SECONDS = 1;
 
 /** Runs fio's nbd engine; returns requests a second for 4 KiB blocks, and MiB a second for others. */
-export async function runFioNbd(
-  uri: string,
+export async function runFioNbd(uri: string, work: FioWork): Promise<number> {
+  return await runFio(['--ioengine=nbd', `--uri=${uri}`], work);
+}
+
+/** The same of fio's rbd engine on an image, POOL/NAME, as the administrator, and without librbd's cache. */
+export async function runFioRbd(confPath: string, image: string, work: FioWork): Promise<number> {
+  const [pool = '', name = ''] = image.split('/');
+  const engine = ['--ioengine=rbd', '--clientname=admin', `--pool=${pool}`, `--rbdname=${name}`];
+  return await runFio(engine, work, { CEPH_CONF: confPath, CEPH_ARGS: '--rbd_cache=false' });
+}
+
+async function runFio(
+  engine: readonly string[],
   { rw, blockSize, depth, connections }: FioWork,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<number> {
-  const output = await run('fio', [
+  const args = [
     '--name=bench',
-    '--ioengine=nbd',
-    `--uri=${uri}`,
+    ...engine,
     `--rw=${rw}`,
     `--bs=${blockSize}`,
     `--iodepth=${depth}`,
@@ -31,10 +42,11 @@ export async function runFioNbd(
     `--runtime=${SECONDS}`,
     '--group_reporting',
     '--output-format=json',
-  ]);
+  ];
+  const output = await run('fio', args, { env });
   const report = JSON.parse(output.slice(output.indexOf('{'))) as { jobs: Record<string, Side>[] };
   const side = report.jobs[0]?.[rw.endsWith('read') ? 'read' : 'write'];
-  if (side === undefined || side.iops === 0) throw new Error(`fio reported nothing of ${uri}.`);
+  if (side === undefined || side.iops === 0) throw new Error('fio reported nothing.');
   return blockSize === '4k' ? side.iops : side.bw_bytes / MIB;
 }
 

@@ -44,6 +44,16 @@ export async function startQemuNbd(socket: string, { path, passphraseFile }: Pee
   });
 }
 
+/** qemu-nbd on an RBD image, POOL/NAME, as the administrator. */
+export async function startQemuNbdOnRbd(
+  socket: string,
+  { image, confPath }: { image: string; confPath: string },
+): Promise<NbdPeer> {
+  const volume = ['--format=raw', `rbd:${image}:id=admin:conf=${confPath}`];
+  const args = ['--socket', socket, '--persistent', '--cache=none', ...volume];
+  return await startPeer('qemu-nbd on rbd', { command: 'qemu-nbd', args, socket });
+}
+
 async function startPeer(
   name: string,
   { command, args, socket }: { command: string; args: readonly string[]; socket: string },
