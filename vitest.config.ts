@@ -23,9 +23,21 @@ export default defineConfig({
         test: {
           name: 'ceph',
           include: ['test/ceph/*.test.ts'],
+          exclude: ['test/ceph/cluster-away.test.ts'],
           globalSetup: 'test/ceph/global-setup.ts',
-          // What is done to the cluster in one file would be felt in the others.
-          fileParallelism: false,
+          // They mostly wait, for what is to be found gone.
+          maxWorkers: 3,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // What is done to its cluster would be felt in the others.
+          name: 'ceph-away',
+          include: ['test/ceph/cluster-away.test.ts'],
+          globalSetup: 'test/ceph/global-setup.ts',
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

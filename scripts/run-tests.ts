@@ -80,7 +80,7 @@ function sum(outcomes: readonly Outcome[]): Outcome {
 
 const outcomes: Outcome[] = [];
 for (const [name, command] of Object.entries(CHECKS)) outcomes.push(await runCheck(name, command));
-for (const project of ['unit', 'e2e', 'ceph']) outcomes.push(await runProject(project));
+for (const project of ['unit', 'e2e', 'ceph', 'ceph-away']) outcomes.push(await runProject(project));
 const { passed, failed } = sum(outcomes);
 // Said again at the end, where it is looked for.
 for (const line of failed) console.log(`FAILED: ${line}`);
