@@ -80,6 +80,7 @@ const NOTICE_MS = 200;
 export function ownNodeDuties(lifecycle: Lifecycle, context: ServiceContext, finishAll: () => void): void {
   ownNotices(lifecycle, context);
   ownFence(lifecycle, context);
+  ownGoneNodes(lifecycle, context);
   const timer = setInterval(finishAll, CREATE_MS);
   lifecycle.own('removals', () => clearInterval(timer));
 }
@@ -118,6 +119,21 @@ function ownFence(lifecycle: Lifecycle, context: ServiceContext): void {
   };
   const timer = setInterval(check, FENCE_CHECK_MS);
   lifecycle.own('fence', () => clearInterval(timer));
+}
+
+/** How often a node looks for others that are gone: so often that it is done before an imaging's lease runs out. */
+const GONE_CHECK_MS = 3_000;
+
+/** Keeps nodes that are gone from what they may still have under way. */
+function ownGoneNodes(lifecycle: Lifecycle, { goneNodes, reportFailure }: ServiceContext): void {
+  const check = (): void => {
+    goneNodes.fenceAll().catch((error: unknown) => {
+      // That the database or the pool is away is told by whoever watches it.
+      if (!(error instanceof DriveError)) reportFailure(error, 'keeping nodes that are gone out of pools');
+    });
+  };
+  const timer = setInterval(check, GONE_CHECK_MS);
+  lifecycle.own('gone nodes', () => clearInterval(timer));
 }
 
 const ANY_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);

@@ -47,6 +47,7 @@ import { createService } from './service/create-service.ts';
 import { finishRemovals } from './service/drive-removal.ts';
 import { createKeyedMutex } from './service/keyed-mutex.ts';
 import type { KeyVault } from './service/key-vault.ts';
+import { createGoneNodes } from './service/gone-nodes.ts';
 import { createPoolLoads } from './service/pool-loads.ts';
 import { createLoginThrottle } from './service/login-throttle.ts';
 import type { ServiceContext } from './service/service-context.ts';
@@ -232,6 +233,7 @@ function createContext({ config, log }: ServerOptions, parts: ContextParts): Ser
   const reportFailure = (error: unknown, doing: string): void => log.error({ err: error }, doing);
   return {
     ...given,
+    goneNodes: createGoneNodes(given),
     poolLoads: createPoolLoads({ ...given, now, reportFailure }),
     volumes: createMovableVolumes(createThreadVolumes({ ...memory, ...given })),
     writes: createWriteTracker(),

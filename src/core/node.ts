@@ -12,6 +12,8 @@ export interface Node {
   /** Where servers reach its NBD listener for TCP; null when it has none. */
   readonly nbd: NodeNbd | null;
   readonly state: NodeState;
+  /** Whether it has said itself that it is gone: nothing of it is under way then. */
+  readonly hasEnded: boolean;
   readonly startedAtMs: number;
   /** When it was heard of last. As all times of nodes, by the clock of the database. */
   readonly heartbeatAtMs: number;

@@ -2,7 +2,7 @@ import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import { nodeName } from '../core/node.ts';
 import type { Node } from '../core/node.ts';
-import type { MetadataTransaction } from '../metadata/metadata-store.ts';
+import type { MetadataStore, MetadataTransaction } from '../metadata/metadata-store.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /** What other nodes were told of a drive. */
@@ -10,9 +10,13 @@ export interface SentNotices {
   readonly noticeIds: readonly string[];
   /** The one node that can reach the drive, which is another one; null when several can, or this one alone. */
   readonly onlyNode: Node | null;
+  /** The nodes that can reach the drive as well, and were gone when this one changed it. */
+  readonly gone: readonly Node[];
+  /** The drive's pool, when others can reach it too. */
+  readonly sharedPool: string | null;
 }
 
-export const NO_NOTICES: SentNotices = { noticeIds: [], onlyNode: null };
+export const NO_NOTICES: SentNotices = { noticeIds: [], onlyNode: null, gone: [], sharedPool: null };
 
 /** How often to look whether notices were heeded. */
 const POLL_MS = 50;
@@ -31,40 +35,55 @@ export async function noticeNodes(
   if (pool?.nodeId === self.nodeId) return NO_NOTICES;
   const others = (await tx.nodes.list()).filter(({ nodeId }) => nodeId !== self.nodeId);
   const onlyNode = others.find(({ nodeId }) => nodeId === pool?.nodeId) ?? null;
-  const noticed = onlyNode === null ? others.filter(({ state }) => state !== 'gone') : [onlyNode];
+  const gone = onlyNode === null ? others.filter(({ state }) => state === 'gone') : [];
+  const noticed = onlyNode === null ? others.filter((each) => !gone.includes(each)) : [onlyNode];
   const notices = noticed.map(({ nodeId }) => ({ noticeId: newUuid(), nodeId, driveId }));
   for (const notice of notices) await tx.notices.put(notice);
-  return { noticeIds: notices.map(({ noticeId }) => noticeId), onlyNode };
+  const sharedPool = onlyNode === null ? poolName : null;
+  return { noticeIds: notices.map(({ noticeId }) => noticeId), onlyNode, gone, sharedPool };
 }
 
 /** Throws DriveError system when the one node that can reach the drive is gone: nobody knows what it still does. */
 export function refuseGone(driveId: string, { onlyNode }: SentNotices): void {
-  if (onlyNode?.state === 'gone') throw gone(driveId, onlyNode);
+  if (onlyNode?.state === 'gone') throw isAway(driveId, onlyNode);
 }
 
 /**
- * Returns when all nodes have done what the notices ask of them. A node that is gone meanwhile has given up what others can
- * take over.
+ * Returns when all nodes have done what the notices ask of them. A node that is gone, or is gone meanwhile, has given up what
+ * others can take over, and is kept from what it may still have under way.
  *
- * @throws DriveError system when the one node that can reach the drive is gone meanwhile
+ * @throws DriveError system when the one node that can reach the drive is gone meanwhile, or the pool is inactive
  */
 export async function untilHeeded(
-  { metadata }: Pick<ServiceContext, 'metadata'>,
+  { metadata, goneNodes }: Pick<ServiceContext, 'metadata' | 'goneNodes'>,
   driveId: string,
-  { noticeIds, onlyNode }: SentNotices,
+  { noticeIds, onlyNode, gone, sharedPool }: SentNotices,
 ): Promise<void> {
   for (;;) {
     const open = await metadata.notices.listOpen(noticeIds);
     const isGone = open.some(({ nodeState }) => nodeState === 'gone');
-    if (isGone && onlyNode !== null) throw gone(driveId, onlyNode);
-    if (open.every(({ nodeState }) => nodeState === 'gone')) return;
+    if (isGone && onlyNode !== null) throw isAway(driveId, onlyNode);
+    if (open.every(({ nodeState }) => nodeState === 'gone')) {
+      if (sharedPool !== null)
+        await goneNodes.fence(sharedPool, [...gone, ...(await silentNodes(metadata, open))]);
+      return;
+    }
     await new Promise((resolve) => {
       setTimeout(resolve, POLL_MS);
     });
   }
 }
 
-function gone(driveId: string, node: Node): DriveError {
+/** The nodes that have not heeded these notices. */
+async function silentNodes(
+  { nodes }: Pick<MetadataStore, 'nodes'>,
+  open: readonly { readonly nodeId: string }[],
+): Promise<readonly Node[]> {
+  if (open.length === 0) return [];
+  return (await nodes.list()).filter((node) => open.some(({ nodeId }) => nodeId === node.nodeId));
+}
+
+function isAway(driveId: string, node: Node): DriveError {
   return new DriveError(
     'system',
     `Drive ${driveId} is with ${nodeName(node)}, which has not been heard of: whether servers still use it is not known. ` +

@@ -8,6 +8,7 @@ import type { Connections } from './connections.ts';
 import type { CounterBuffer } from './counter-buffer.ts';
 import type { DriveActivity } from './drive-activity.ts';
 import type { DriveMoves } from './drive-moves.ts';
+import type { GoneNodes } from './gone-nodes.ts';
 import type { KeyedMutex } from './keyed-mutex.ts';
 import type { KeyVault } from './key-vault.ts';
 import type { NodePresence } from './node-presence.ts';
@@ -23,6 +24,8 @@ export interface ServiceContext {
   readonly pools: Pools;
   /** Which pools other nodes have. */
   readonly poolOwners: PoolOwners;
+  /** Keeps nodes that are gone from what others are given. */
+  readonly goneNodes: GoneNodes;
   /** What placement decides by. */
   readonly poolLoads: PoolLoads;
   readonly volumes: Volumes;

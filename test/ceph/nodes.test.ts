@@ -76,6 +76,30 @@ test('what one node has written the other reads, and a takeover through one cuts
   client[Symbol.dispose]();
 });
 
+test('a node that is stopped in the middle of writes changes nothing once its drive was taken over, and comes back', async () => {
+  const drive = await a.create('size 64M\nencryption:cipher none');
+  using old = await connectNbd(await claim(a, drive));
+  const lanes = Array.from({ length: 16 }, async (_, lane) => {
+    for (let at = lane; ; at = (at + 16) % 64) await old.write(at * MIB, Buffer.alloc(MIB, 1));
+  });
+  const flood = Promise.allSettled(lanes);
+  await expect.poll(async () => (await b.read(drive, 5 * MIB, 1))[0]).toBe(1);
+  process.kill(a.pid, 'SIGSTOP');
+  try {
+    // It may have stopped within a transaction, which is in everybody's way until the database ends it.
+    const takeover = () => claim(b, drive, 'takeover true').catch((error: unknown) => String(error));
+    let uri = await takeover();
+    while (/: 503 /.test(uri)) uri = await takeover();
+    using taken = await connectNbd(uri);
+    for (let at = 0; at < 64; at += 1) await taken.write(at * MIB, Buffer.alloc(MIB, 2));
+  } finally {
+    process.kill(a.pid, 'SIGCONT');
+  }
+  for (const { status } of await flood) expect(status).toBe('rejected');
+  await expect.poll(async () => (await a.get(`/drives/${drive}/read/0/1`)).status).toBe(200);
+  expect((await b.read(drive, 0, 64 * MIB)).equals(Buffer.alloc(64 * MIB, 2))).toBe(true);
+});
+
 test('a node that loses the database lets go of drives, and another takes them and its imaging over', async () => {
   const drive = await a.create('size 1M');
   const [source, target] = [await a.create('size 96M'), await a.create('size 128M')];

@@ -15,6 +15,7 @@ import type { AuditEvent } from '../../src/service/audit.ts';
 import type { Connections, OpenConnections } from '../../src/service/connections.ts';
 import { DriveActivity } from '../../src/service/drive-activity.ts';
 import { createCounterBuffer } from '../../src/service/counter-buffer.ts';
+import { createGoneNodes } from '../../src/service/gone-nodes.ts';
 import { createPoolOwners } from '../../src/service/pool-owners.ts';
 import { createPoolLoads } from '../../src/service/pool-loads.ts';
 import { createService } from '../../src/service/create-service.ts';
@@ -145,10 +146,12 @@ export function createScratchConnections(): ScratchConnections {
 function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { readonly isActive: boolean }) {
   const activity = new DriveActivity();
   const pools = scratchPools(pool);
-  const poolOwners = createPoolOwners(metadata, { nodeId: 'this' });
+  const node = { nodeId: 'this', state: 'up' as const, isFenced: false };
+  const poolOwners = createPoolOwners(metadata, node);
   return {
     metadata,
-    node: { nodeId: 'this', state: 'up' as const, isFenced: false },
+    node,
+    goneNodes: createGoneNodes({ node, metadata, pools, poolOwners }),
     activity,
     pools,
     poolOwners,

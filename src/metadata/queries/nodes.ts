@@ -86,5 +86,5 @@ function toNode(row: Selectable<Schema['nodes']> & { now_ms: number }): Node {
     startedAtMs: row.started_at_ms,
     heartbeatAtMs: row.heartbeat_at_ms,
   };
-  return { ...node, state: nodeStateAt(node, row.now_ms) };
+  return { ...node, state: nodeStateAt(node, row.now_ms), hasEnded: row.state === 'gone' };
 }

@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createScratchService } from '../../test/helpers/scratch-service.ts';
+import type { ScratchService } from '../../test/helpers/scratch-service.ts';
+import type { Node } from '../core/node.ts';
+import { createGoneNodes } from './gone-nodes.ts';
+import { noticeNodes, untilHeeded } from './node-notices.ts';
+import type { ServiceContext } from './service-context.ts';
+
+const POOL = { driveId: '0000000d-0000-4000-8000-000000000000', poolName: 'default' };
+
+let scratch: ScratchService;
+let context: ServiceContext;
+let nodes: Node[];
+let calls: string[];
+let beforeFence: () => Promise<void>;
+
+beforeEach(async () => {
+  scratch = await createScratchService();
+  calls = [];
+  beforeFence = () => Promise.resolve();
+  nodes = [node('this', {})];
+  const list = (): Promise<readonly Node[]> => Promise.resolve(nodes);
+  const inner = scratch.context.metadata;
+  const metadata = {
+    ...inner,
+    nodes: { ...inner.nodes, list },
+    transaction: ((work) =>
+      inner.transaction((tx) => work({ ...tx, nodes: { ...tx.nodes, list } }))) as typeof inner.transaction,
+  };
+  const pools = {
+    ...scratch.context.pools,
+    async fence(poolName: string, nodeId: string) {
+      await beforeFence();
+      calls.push(`${poolName} ${nodeId}`);
+    },
+  };
+  const goneNodes = createGoneNodes({ ...scratch.context, metadata, pools });
+  context = { ...scratch.context, metadata, pools, goneNodes };
+});
+
+afterEach(() => scratch[Symbol.asyncDispose]());
+
+function node(nodeId: string, change: Partial<Node>): Node {
+  const described = { host: nodeId, address: `${nodeId}:8600`, version: '1.0.0', nbd: null };
+  const times = { startedAtMs: 1, heartbeatAtMs: 2 };
+  return { nodeId, ...described, ...times, state: 'up', hasEnded: false, ...change };
+}
+
+async function change(): Promise<void> {
+  const sent = await context.metadata.transaction((tx) => noticeNodes(context, tx, POOL));
+  await untilHeeded(context, POOL.driveId, sent);
+}
+
+test('a change of a drive is answered once a node that is gone is kept from what it has under way', async () => {
+  nodes.push(node('lost', { state: 'gone' }));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  beforeFence = () => promise;
+  let isAnswered = false;
+  const answer = change().then(() => {
+    isAnswered = true;
+  });
+  await new Promise((later) => {
+    setTimeout(later, 50);
+  });
+  expect(isAnswered).toBe(false);
+  resolve();
+  await answer;
+  expect(calls).toEqual(['default lost']);
+});
+
+test('once is enough for each life of a node, and a node that has ended needs nothing', async () => {
+  nodes.push(node('ended', { state: 'gone', hasEnded: true }), node('lost', { state: 'gone' }));
+  await change();
+  await change();
+  await context.goneNodes.fenceAll();
+  expect(calls).toEqual(['default lost']);
+  nodes = [node('this', {}), node('lost', { state: 'gone', heartbeatAtMs: 3 })];
+  await change();
+  expect(calls).toEqual(['default lost', 'default lost']);
+});
+
+test('nodes that are gone are kept out also when nobody asks for their drives', async () => {
+  nodes.push(node('up', {}), node('lost', { state: 'gone' }));
+  await context.goneNodes.fenceAll();
+  expect(calls).toEqual(['default lost']);
+});
+
+test('a change fails while a node that is gone cannot be kept out', async () => {
+  nodes.push(node('lost', { state: 'gone' }));
+  beforeFence = () => Promise.reject(new Error('The cluster is away.'));
+  await expect(change()).rejects.toThrow('The cluster is away.');
+  beforeFence = () => Promise.resolve();
+  await change();
+  expect(calls).toEqual(['default lost']);
+});
