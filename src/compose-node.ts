@@ -51,7 +51,7 @@ export async function joinNodes(options: {
     metadata,
     description,
     fenceMs: isAlone ? Infinity : NODE_FENCE_MS,
-    monotonicMs: systemClock.monotonicMs,
+    clock: systemClock,
   });
   const poolOwners = createPoolOwners(metadata, node);
   const beat = (): void => {

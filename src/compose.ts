@@ -229,7 +229,7 @@ interface ContextParts extends NodeMembership {
 
 function createContext({ config, log }: ServerOptions, parts: ContextParts): ServiceContext {
   const { memory, imaging, moving, copies, attachUris, ...given } = parts;
-  const now = systemClock.nowMs;
+  const now = (): number => given.node.nowMs();
   const reportFailure = (error: unknown, doing: string): void => log.error({ err: error }, doing);
   return {
     ...given,

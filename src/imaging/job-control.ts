@@ -7,7 +7,10 @@ import { ImagingStopped } from './engine-hooks.ts';
 export interface JobControl {
   readonly shared: SharedArrayBuffer;
   stop(): void;
-  /** Lets the job write for this long from a moment of `process.hrtime`, the monotonic clock that all threads share. */
+  /**
+   * Lets the job write for nine tenths of its lease, from a moment of `process.hrtime`, the monotonic clock that all
+   * threads share: the rest is for the clocks of nodes, which do not quite agree on when it ends.
+   */
   extend(leaseMs: number, fromNs: bigint): void;
   /** Throws ImagingStopped once the job was stopped or its lease has run out. */
   checkRunning(): void;
@@ -29,7 +32,7 @@ export function createJobControl(shared: SharedArrayBuffer = new SharedArrayBuff
       Atomics.store(words, STATE, 1n);
     },
     extend: (leaseMs, fromNs) => {
-      Atomics.store(words, DEADLINE_NS, fromNs + BigInt(leaseMs) * 1_000_000n);
+      Atomics.store(words, DEADLINE_NS, fromNs + BigInt(leaseMs) * 900_000n);
     },
     checkRunning: () => {
       const isStopped = Atomics.load(words, STATE) !== RUNNING;

@@ -18,7 +18,7 @@ beforeEach(async () => {
     metadata: scratch.context.metadata,
     description: { nodeId: 'this', host: 'h', address: 'h:1', version: '1.0.0', nbd: null },
     fenceMs: FENCE_MS,
-    monotonicMs: () => nowMs,
+    clock: { nowMs: () => Date.now(), monotonicMs: () => nowMs },
   });
 });
 
