@@ -52,7 +52,7 @@ import { createPoolLoads } from './service/pool-loads.ts';
 import { createLoginThrottle } from './service/login-throttle.ts';
 import type { ServiceContext } from './service/service-context.ts';
 import { createFirstUser, loadInstallationId } from './service/start-up.ts';
-import type { Credentials } from './service/start-up.ts';
+import type { CredentialKeeper, Credentials } from './service/start-up.ts';
 import { createVolumeKeys } from './service/volume-keys.ts';
 
 /** How often what clients have read and written is put into the metadata. */
@@ -74,8 +74,8 @@ export interface ServerOptions {
   readonly log: Logger;
   /** Owns everything that is started here. */
   readonly lifecycle: Lifecycle;
-  /** Called with the first user's credentials before that user exists. */
-  readonly keepCredentials: (credentials: Credentials) => void;
+  /** Where the first user's credentials are kept, from before that user exists. */
+  readonly credentialKeeper: CredentialKeeper;
   /** Ends the process: a thread has died that may have held a lock. */
   readonly crash: (error: Error) => void;
 }
@@ -134,7 +134,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   ownClaimSweeper(lifecycle, context);
   if (config.metadata !== null) ownNodeDuties(lifecycle, context, finishAll);
 
-  const firstUser = await createFirstUser(context, config.firstAdmin, options.keepCredentials);
+  const firstUser = await createFirstUser(context, config.firstAdmin, options.credentialKeeper);
   await imaging.runner.start();
   moving.runner = startMoving(lifecycle, { context, copies, log });
   const { address, nbd } = await startListeners(options, { context, connections, attachUris });

@@ -1,11 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from './compose.ts';
 import type { RunningServer } from './compose.ts';
 import { CliError } from './cli/cli-error.ts';
 import type { Config } from './config/config.ts';
 import { readConfig } from './read-config.ts';
-import type { Credentials } from './service/start-up.ts';
+import type { CredentialKeeper, Credentials } from './service/start-up.ts';
 import { createLifecycle } from './runtime/lifecycle.ts';
 import { createLog } from './runtime/log.ts';
 import { waitForStopSignal } from './runtime/stop-signal.ts';
@@ -25,7 +25,7 @@ export async function runServer(flags: Readonly<Record<string, string>>): Promis
   };
   let server: RunningServer;
   try {
-    server = await startServer({ config, log, lifecycle, crash, keepCredentials: keepIn(config) });
+    server = await startServer({ config, log, lifecycle, crash, credentialKeeper: keeperOf(config) });
   } catch (error) {
     throw startFailure(error, config);
   }
@@ -57,10 +57,14 @@ function credentialsFile(config: Config): string {
   return join(config.dataDirectory, 'admin-credentials');
 }
 
-function keepIn(config: Config): (credentials: Credentials) => void {
-  return ({ userId, key }) => {
-    const text = `# Drivebay's first admin user, made at first start.\nDRIVEBAY_AUTH=${userId}:${key}\n`;
-    writeFileSync(credentialsFile(config), text, { mode: 0o600, flush: true });
+function keeperOf(config: Config): CredentialKeeper {
+  const path = credentialsFile(config);
+  return {
+    keep({ userId, key }) {
+      const text = `# Drivebay's first admin user, made at first start.\nDRIVEBAY_AUTH=${userId}:${key}\n`;
+      writeFileSync(path, text, { mode: 0o600, flush: true });
+    },
+    forget: () => rmSync(path, { force: true }),
   };
 }
 

@@ -17,23 +17,36 @@ export function makeApiKey(randomBytes: ServiceContext['randomBytes']): string {
 }
 
 /** Creates a user; the answer holds the key, which is not kept and cannot be shown again. */
-export async function createUser(
+export async function createUser(context: ServiceContext, input: CreateUserInput): Promise<Info> {
+  const { userId, key } = { userId: context.newUuid(), key: makeApiKey(context.randomBytes) };
+  const user = newUser(context, input, userId);
+  await context.metadata.transaction((tx) => tx.users.insert(user, hashKey(key)));
+  return { ...describeUser(user, { drives: 0, sizeBytes: 0 }), key };
+}
+
+/** Creates a user with these credentials unless there is any. @returns whether it has */
+export async function createOnlyUser(
   context: ServiceContext,
   input: CreateUserInput,
-  credentials = { userId: context.newUuid(), key: makeApiKey(context.randomBytes) },
-): Promise<Info> {
-  const { userId, key } = credentials;
-  const user: User = {
+  { userId, key }: { userId: string; key: string },
+): Promise<boolean> {
+  return await context.metadata.transaction(async (tx) => {
+    if ((await tx.users.list({ after: null, limit: 1 })).length > 0) return false;
+    await tx.users.insert(newUser(context, input, userId), hashKey(key));
+    return true;
+  });
+}
+
+function newUser({ now }: ServiceContext, input: CreateUserInput, userId: string): User {
+  return {
     userId,
     name: input.name === undefined || input.name === '' ? null : input.name,
     isAdmin: input.isAdmin ?? false,
     isDisabled: false,
     quotaDrives: input.quotaDrives ?? null,
     quotaBytes: input.quotaBytes ?? null,
-    createdAtMs: context.now(),
+    createdAtMs: now(),
   };
-  await context.metadata.transaction((tx) => tx.users.insert(user, hashKey(key)));
-  return { ...describeUser(user, { drives: 0, sizeBytes: 0 }), key };
 }
 
 /** Changes what is given of a user. The last admin user who is not disabled stays one. */

@@ -1,5 +1,5 @@
 import type { MetadataStore } from '../metadata/metadata-store.ts';
-import { createUser, makeApiKey } from './manage-users.ts';
+import { createOnlyUser, makeApiKey } from './manage-users.ts';
 import type { ServiceContext } from './service-context.ts';
 
 const INSTALLATION = 'installation';
@@ -32,21 +32,30 @@ export interface Credentials {
   readonly key: string;
 }
 
+/** Keeps the first user's credentials where the operator finds them. */
+export interface CredentialKeeper {
+  keep(credentials: Credentials): void;
+  /** They turned out to be nobody's. */
+  forget(): void;
+}
+
 /**
  * Makes the first admin user when there is no user yet. Its credentials are kept before it exists: a crash in between
- * leaves credentials of nobody, which the next start replaces, and never a user whose key nobody has.
+ * leaves credentials of nobody, which the next start replaces, and never a user whose key nobody has. Of nodes that start
+ * at once one makes the user.
  *
  * @returns its credentials, or null when there are users already
  */
 export async function createFirstUser(
   context: ServiceContext,
   given: Credentials | null,
-  keep: (credentials: Credentials) => void,
+  keeper: CredentialKeeper,
 ): Promise<Credentials | null> {
   const users = await context.metadata.users.list({ after: null, limit: 1 });
   if (users.length > 0) return null;
   const credentials = given ?? { userId: context.newUuid(), key: makeApiKey(context.randomBytes) };
-  keep(credentials);
-  await createUser(context, { name: 'admin', isAdmin: true }, credentials);
-  return credentials;
+  keeper.keep(credentials);
+  if (await createOnlyUser(context, { name: 'admin', isAdmin: true }, credentials)) return credentials;
+  keeper.forget();
+  return null;
 }
