@@ -57,9 +57,10 @@ test('user list, info and rotate-key give what the server says', async () => {
   expect(rotated.json()).toEqual({ user: USER, key: 'new-key' });
 });
 
-test('pool list shows room and domain', async () => {
+test('pool list shows room and domain, and below them why a pool is inactive', async () => {
   const result = await runCli(server, ['pool', 'list']);
   expect(result.text).toMatch(/POOL +STATUS .*DOMAIN\ndefault .* 1024.00 .*here\n/);
+  expect(result.text.endsWith('\n\nPool away: mount its disk.\n')).toBe(true);
 });
 
 test('nodes shows who is up and where', async () => {

@@ -180,7 +180,10 @@ export class FakeDriveServer {
     if (path === 'users/create') return json({ user: FAKE_USER, ...fieldsOf(body), key: 'shown-once' });
     if (path === 'users/info') return json(this.users);
     if (path === 'pools/info')
-      return json([{ pool: 'default', domain: 'here', 'total:bytes': String(2 ** 40) }]);
+      return json([
+        { pool: 'default', domain: 'here', 'total:bytes': String(2 ** 40) },
+        { pool: 'away', domain: 'there', status: 'inactive', reason: 'Pool away: mount its disk.' },
+      ]);
     if (path === 'nodes') return json([{ node: 'n1', host: 'vm1', address: 'vm1:8600', state: 'gone' }]);
     if (path === 'drives/info') return json([...this.drives.values()].map(({ info }) => info));
     if (path === 'drives/activity') return json(this.activity);

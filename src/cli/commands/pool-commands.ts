@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { textOf } from '../api/api-client.ts';
 import type { CliIo } from '../cli-io.ts';
 import { column, gibColumn, printJson, printTable, type Column } from '../output/tables.ts';
 import { addCommonOptions, withSession, type CommonFlags } from '../session.ts';
@@ -23,7 +24,13 @@ export function addPoolCommands(program: Command, io: CliIo): void {
       withSession(io, flags, async (session) => {
         const infos = await session.client.getInfos('/admin/pools/info');
         if (session.isJson) printJson(session.io.stdout, infos);
-        else printTable(session.io.stdout, COLUMNS, infos);
+        else {
+          printTable(session.io.stdout, COLUMNS, infos);
+          for (const info of infos) {
+            const reason = textOf(info, 'reason');
+            if (reason !== null) session.io.stdout.write(`\n${reason}\n`);
+          }
+        }
       }),
     );
 }
