@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 
 const BLOCK_BYTES = 4 * 1024 * 1024;
@@ -49,11 +48,10 @@ export class FakeDriveServer {
   readonly bodies: string[] = [];
   /** Decides for each request whether something else than the ordinary answer is wanted. */
   intervene: (request: FakeRequest) => Intervention | undefined = () => undefined;
-  /** Makes bodies of requests arrive this slowly, all connections together. */
-  uploadBytesPerSecond = Infinity;
+  /** Of bodies of requests. */
+  receivedBytes = 0;
   hasMap = true;
   url = '';
-  #lineFreeAtMs = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -99,7 +97,7 @@ export class FakeDriveServer {
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) {
       chunks.push(chunk);
-      await this.#throttle(chunk.length);
+      this.receivedBytes += chunk.length;
     }
     const body = Buffer.concat(chunks);
     const seen = {
@@ -122,13 +120,6 @@ export class FakeDriveServer {
     if (intervention?.cut === 'after') return void request.socket.destroy();
     const headers = { ...answer.headers, ...digestHeaders(seen, answer, intervention) };
     response.writeHead(answer.status, { 'content-length': answer.body.length, ...headers }).end(answer.body);
-  }
-
-  async #throttle(bytes: number): Promise<void> {
-    if (this.uploadBytesPerSecond === Infinity) return;
-    const now = performance.now();
-    this.#lineFreeAtMs = Math.max(now, this.#lineFreeAtMs) + (bytes / this.uploadBytesPerSecond) * 1000;
-    if (this.#lineFreeAtMs > now + 5) await delay(this.#lineFreeAtMs - now);
   }
 
   #answer(request: FakeRequest, body: Buffer): Answer {
