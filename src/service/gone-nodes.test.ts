@@ -3,7 +3,7 @@ import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Node } from '../core/node.ts';
 import { createGoneNodes } from './gone-nodes.ts';
-import { noticeNodes, untilHeeded } from './node-notices.ts';
+import { noticeNodes, untilHeeded, untilOthersAreInLine } from './node-notices.ts';
 import type { ServiceContext } from './service-context.ts';
 
 const POOL = { driveId: '0000000d-0000-4000-8000-000000000000', poolName: 'default' };
@@ -91,5 +91,13 @@ test('a change fails while a node that is gone cannot be kept out', async () => 
   await expect(change()).rejects.toThrow('The cluster is away.');
   beforeFence = () => Promise.resolve();
   await change();
+  expect(calls).toEqual(['default lost']);
+});
+
+test('so they are before a server is served that may come from one of them', async () => {
+  nodes.push(node('lost', { state: 'gone' }));
+  await untilOthersAreInLine(context, POOL);
+  expect(calls).toEqual([]);
+  await untilOthersAreInLine({ ...context, mayHaveOtherNodes: true }, POOL);
   expect(calls).toEqual(['default lost']);
 });

@@ -74,6 +74,24 @@ export async function untilHeeded(
   }
 }
 
+/**
+ * Returns once no other node does anything with a drive that its claims do not cover, and none that is gone can have anything
+ * under way for it. For when a server comes to this node that may come from one which was killed.
+ *
+ * @throws DriveError system when one cannot be kept out
+ */
+export async function untilOthersAreInLine(
+  context: Pick<
+    ServiceContext,
+    'metadata' | 'goneNodes' | 'node' | 'newUuid' | 'poolOwners' | 'mayHaveOtherNodes'
+  >,
+  drive: Pick<Drive, 'driveId' | 'poolName'>,
+): Promise<void> {
+  if (!context.mayHaveOtherNodes || context.poolOwners.ownerOf(drive.poolName) !== null) return;
+  const sent = await context.metadata.transaction((tx) => noticeNodes(context, tx, drive));
+  await untilHeeded(context, drive.driveId, sent);
+}
+
 /** The nodes that have not heeded these notices. */
 async function silentNodes(
   { nodes }: Pick<MetadataStore, 'nodes'>,

@@ -1,20 +1,14 @@
-import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { damageIn, openGuestDisk } from '../guest/guest-disk.ts';
+import { damageIn } from '../guest/guest-disk.ts';
+import { bootFromDrive, errorsOn, expectKept, IO_ERROR } from '../guest/guest-drive.ts';
 import { guestProblem, makeGuestFiles } from '../guest/guest-files.ts';
 import type { GuestFiles } from '../guest/guest-files.ts';
-import { bootGuest } from '../guest/running-guest.ts';
-import type { RunningGuest } from '../guest/running-guest.ts';
-import { ADMIN_AUTH, scratchDirectory, startServer } from '../helpers/server-process.ts';
+import { scratchDirectory, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-const IO_ERROR = /I\/O error|blk_update_request|EXT4-fs (error|warning)|Remounting filesystem/;
 /** How long the server stays away, at least. */
 const AWAY_MS = 500;
 const RESTARTS = ['SIGTERM', 'SIGKILL', 'SIGTERM', 'SIGKILL', 'SIGTERM'] as const;
@@ -33,46 +27,6 @@ beforeAll(async () => {
 
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
-async function drivebay(server: ServerProcess, ...args: string[]): Promise<string> {
-  const env = {
-    PATH: process.env['PATH'],
-    DRIVEBAY_URL: `http://127.0.0.1:${server.port}`,
-    DRIVEBAY_AUTH: ADMIN_AUTH,
-  };
-  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args], { env });
-  return stdout.trim();
-}
-
-/** A drive with the guest's root on it, and its running guest. */
-async function bootFromDrive(
-  server: ServerProcess,
-  via: string,
-): Promise<{ drive: string; guest: RunningGuest }> {
-  const drive = await drivebay(server, 'upload', files.rootImage, '--create', '--name', 'root');
-  expect((await server.info(drive))['encryption:cipher']).toBe('aes-xts-plain');
-  const lines = await drivebay(server, 'attach', drive, '--via', via, '--qemu');
-  return { drive, guest: bootGuest(files, lines) };
-}
-
-/** That what the guest was told is safe is in the drive, in a file system that is whole. */
-async function expectKept(
-  server: ServerProcess,
-  { drive, guest }: { drive: string; guest: RunningGuest },
-): Promise<void> {
-  const bytes = await server.read(drive, 0, Number((await server.info(drive))['size']));
-  const disk = await openGuestDisk(bytes, join(scratch, drive));
-  expect(disk.damage).toEqual([]);
-  const lost = [...guest.synced()].filter(([name, sum]) => disk.files.get(name) !== sum);
-  expect(lost).toEqual([]);
-}
-
-function errorsOn(guest: RunningGuest): readonly string[] {
-  return guest
-    .console()
-    .split('\n')
-    .filter((line) => IO_ERROR.test(line));
-}
-
 describe('a guest', () => {
   beforeEach(({ skip }) => {
     if (problem !== null) skip(`it cannot be made here: ${problem}`);
@@ -80,12 +34,12 @@ describe('a guest', () => {
 
   test('boots from a drive, is killed while it writes, and all that it synced is there', async () => {
     await using server = await startServer({ args: ['--nbd-socket', join(scratch, 'killed.sock')] });
-    const booted = await bootFromDrive(server, 'unix');
+    const booted = await bootFromDrive(server, files, { via: 'unix' });
     await using guest = booted.guest;
     await guest.untilSynced(25);
     await guest.kill();
     expect(errorsOn(guest)).toEqual([]);
-    await expectKept(server, booted);
+    await expectKept(server, booted, scratch);
   });
 
   test.each(['tcp', 'unix'])(
@@ -97,7 +51,7 @@ describe('a guest', () => {
       let server = await startServer({ dataDirectory, args });
       args[3] = `127.0.0.1:${nbdPort(server)}`;
       try {
-        const booted = await bootFromDrive(server, via);
+        const booted = await bootFromDrive(server, files, { via });
         await using guest = booted.guest;
         await guest.untilSynced(5);
         for (const signal of RESTARTS) {
@@ -109,7 +63,7 @@ describe('a guest', () => {
         await guest.kill();
         expect(errorsOn(guest)).toEqual([]);
         expect(await server.json(`/drives/${booted.drive}/claims`)).toMatchObject([{ epoch: '1' }]);
-        await expectKept(server, booted);
+        await expectKept(server, booted, scratch);
       } finally {
         await server.stop();
       }
