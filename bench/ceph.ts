@@ -4,7 +4,15 @@ import type { CephCluster } from '../scripts/cluster/ceph-cluster.ts';
 import { startCephCluster } from '../scripts/cluster/start-ceph.ts';
 import { startDrivebay } from './lib/drivebay-server.ts';
 import type { DrivebayServer } from './lib/drivebay-server.ts';
-import { createDrive, MIB, PIECE_BYTES, readDrive, writeDrive } from './lib/drives.ts';
+import {
+  attach,
+  createDrive,
+  exportPassphrase,
+  MIB,
+  PIECE_BYTES,
+  readDrive,
+  writeDrive,
+} from './lib/drives.ts';
 import { runFioNbd, runFioRbd } from './lib/fio-nbd.ts';
 import type { FioWork } from './lib/fio-nbd.ts';
 import { inTurn } from './lib/measure.ts';
@@ -14,11 +22,17 @@ import { startQemuNbdOnRbd } from './lib/nbd-peers.ts';
 const CEPH_POOL = 'bench';
 const SIZE_BYTES = 512 * MIB;
 const CONNECTIONS = 4;
-const SERVER = '11111111-1111-4111-8111-111111111111';
 
-const NBD_WORKS: readonly (FioWork & { readonly name: string })[] = [
-  { name: '4 KiB random read, depth 32', rw: 'randread', blockSize: '4k', depth: 32, connections: 1 },
-  { name: '4 KiB random write, depth 32', rw: 'randwrite', blockSize: '4k', depth: 32, connections: 1 },
+type CephWork = FioWork & {
+  readonly name: string;
+  readonly fio: number | null;
+  readonly qemu: number | null;
+};
+
+const RANDOM = { blockSize: '4k', depth: 32, connections: 1 } as const;
+const NBD_WORKS: readonly [CephWork, CephWork] = [
+  { name: '4 KiB random read, depth 32', rw: 'randread', ...RANDOM, fio: 0.9, qemu: 1.2 },
+  { name: '4 KiB random write, depth 32', rw: 'randwrite', ...RANDOM, fio: null, qemu: null },
 ];
 
 /** A drive in a Ceph cluster on this machine, against Ceph's own tools and QEMU's on the same cluster. */
@@ -55,7 +69,7 @@ async function transferRows(
   const load = { sizeBytes: SIZE_BYTES, connections: CONNECTIONS };
   const requests = SIZE_BYTES / PIECE_BYTES;
   await cluster.rbd('create', `${CEPH_POOL}/peer`, '--size', `${SIZE_BYTES / MIB}M`);
-  const common = { unit: 'MiB/s', better: 'higher', peerName: 'rbd bench', target: null } as const;
+  const common = { unit: 'MiB/s', better: 'higher', peerName: 'rbd bench', target: 1 } as const;
   context.log('HTTP write');
   const write = await inTurn(context.runs, {
     ours: () => writeDrive(server, drive, load),
@@ -87,26 +101,41 @@ async function rbdBench(cluster: CephCluster, ioType: 'read' | 'write'): Promise
   return (Number(pieces) * PIECE_BYTES) / MIB;
 }
 
-async function nbdRows(context: BenchContext, { cluster, server, drive }: Sides): Promise<readonly Row[]> {
-  const claim = (await server.call('POST', `/drives/${drive}/claim`, { server: SERVER })) as Record<
-    string,
-    string
-  >;
-  const uri = claim['attach:unix'] ?? '';
+async function nbdRows(context: BenchContext, sides: Sides): Promise<readonly Row[]> {
+  const { cluster, server, drive } = sides;
+  const uri = await attach(server, drive);
   const image = `${CEPH_POOL}/drivebay-${drive}`;
-  await using qemu = await startQemuNbdOnRbd(join(context.diskDirectory, 'qemu.sock'), {
-    image,
-    confPath: cluster.confPath,
-  });
+  const confPath = cluster.confPath;
+  const peer = { image, confPath, passphraseFile: null };
+  await using qemu = await startQemuNbdOnRbd(join(context.diskDirectory, 'qemu.sock'), peer);
   const rows: Row[] = [];
-  for (const { name, ...work } of NBD_WORKS) {
-    context.log(name);
+  for (const work of NBD_WORKS) {
+    context.log(work.name);
     const ours = (): Promise<number> => runFioNbd(uri, work);
-    const common = { work: `Ceph: NBD ${name}`, unit: '/s', better: 'higher' } as const;
-    const fio = await inTurn(context.runs, { ours, peer: () => runFioRbd(cluster.confPath, image, work) });
-    rows.push({ ...common, peerName: 'fio rbd engine, no cache', target: 0.9, ...fio });
+    const common = { work: `Ceph: NBD ${work.name}`, unit: '/s', better: 'higher' } as const;
+    const fio = await inTurn(context.runs, { ours, peer: () => runFioRbd(confPath, image, work) });
+    rows.push({ ...common, peerName: 'fio rbd engine, no cache', target: work.fio, ...fio });
     const other = await inTurn(context.runs, { ours, peer: () => runFioNbd(qemu.uri, work) });
-    rows.push({ ...common, peerName: qemu.name, target: null, ...other });
+    rows.push({ ...common, peerName: qemu.name, target: work.qemu, ...other });
   }
-  return rows;
+  return [...rows, await encryptedRow(context, sides)];
+}
+
+async function encryptedRow(context: BenchContext, { cluster, server }: Sides): Promise<Row> {
+  const [work] = NBD_WORKS;
+  const drive = await createDrive(server, { sizeBytes: SIZE_BYTES, cipher: 'aes-xts-plain' });
+  await writeDrive(server, drive, { sizeBytes: SIZE_BYTES, connections: CONNECTIONS });
+  const passphraseFile = join(context.diskDirectory, 'passphrase');
+  await exportPassphrase(server, drive, passphraseFile);
+  const image = `${CEPH_POOL}/drivebay-${drive}`;
+  const peer = { image, confPath: cluster.confPath, passphraseFile };
+  await using qemu = await startQemuNbdOnRbd(join(context.diskDirectory, 'luks.sock'), peer);
+  const uri = await attach(server, drive);
+  context.log(`encrypted ${work.name}`);
+  const figures = await inTurn(context.runs, {
+    ours: () => runFioNbd(uri, work),
+    peer: () => runFioNbd(qemu.uri, work),
+  });
+  const name = `Ceph: NBD encrypted, ${work.name}`;
+  return { work: name, unit: '/s', better: 'higher', peerName: qemu.name, target: 1.5, ...figures };
 }

@@ -1,9 +1,8 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './lib/command.ts';
 import { startDrivebay } from './lib/drivebay-server.ts';
 import type { DrivebayServer } from './lib/drivebay-server.ts';
-import { createDrive, MIB, writeDrive } from './lib/drives.ts';
+import { attach, createDrive, exportPassphrase, MIB, writeDrive } from './lib/drives.ts';
 import { runFioNbd } from './lib/fio-nbd.ts';
 import type { FioWork } from './lib/fio-nbd.ts';
 import { inTurn } from './lib/measure.ts';
@@ -12,7 +11,6 @@ import { startNbdkit, startQemuNbd } from './lib/nbd-peers.ts';
 import type { NbdPeer } from './lib/nbd-peers.ts';
 
 const SIZE_BYTES = 512 * MIB;
-const SERVER = '11111111-1111-4111-8111-111111111111';
 
 /** A piece of work, and how many times faster than each peer it has to be. */
 interface Work extends FioWork {
@@ -76,11 +74,7 @@ async function measure(context: BenchContext, cipher: 'none' | 'aes-xts-plain'):
   const drive = await createDrive(server, { sizeBytes: SIZE_BYTES, cipher });
   await writeDrive(server, drive, { sizeBytes: SIZE_BYTES, connections: 4 });
   const volume = await volumeOf(server, drive, { cipher, passphraseFile: `${directory}.passphrase` });
-  const claim = (await server.call('POST', `/drives/${drive}/claim`, { server: SERVER })) as Record<
-    string,
-    string
-  >;
-  const uri = claim['attach:unix'] ?? '';
+  const uri = await attach(server, drive);
   await using nbdkit = await startNbdkit(join(context.diskDirectory, `nbdkit-${cipher}.sock`), volume);
   await using qemu = await startQemuNbd(join(context.diskDirectory, `qemu-${cipher}.sock`), volume);
   const rows: Row[] = [];
@@ -123,10 +117,6 @@ async function volumeOf(
 ): Promise<{ path: string; passphraseFile: string | null }> {
   const path = join(server.dataDirectory, 'pools', 'default', 'drives', drive.slice(0, 2), `${drive}.img`);
   if (cipher === 'none') return { path, passphraseFile: null };
-  const key = (await server.call('POST', `/admin/drives/${drive}/key/export`, { fill: 'false' })) as Record<
-    string,
-    string
-  >;
-  writeFileSync(passphraseFile, key['passphrase'] ?? '', { mode: 0o600 });
+  await exportPassphrase(server, drive, passphraseFile);
   return { path, passphraseFile };
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { runHttpLoad } from './http-load.ts';
 import { basic } from './drivebay-server.ts';
 import type { DrivebayServer } from './drivebay-server.ts';
@@ -74,4 +75,18 @@ export async function imageDrive(
       setTimeout(resolve, 5);
     });
   }
+}
+
+const SERVER = '11111111-1111-4111-8111-111111111111';
+
+/** Claims a drive; gives the URI to connect to over the Unix socket. */
+export async function attach(server: DrivebayServer, drive: string): Promise<string> {
+  const claim = await server.call('POST', `/drives/${drive}/claim`, { server: SERVER });
+  return (claim as Record<string, string>)['attach:unix'] ?? '';
+}
+
+/** Writes the passphrase that opens an encrypted drive into a file. */
+export async function exportPassphrase(server: DrivebayServer, drive: string, path: string): Promise<void> {
+  const key = await server.call('POST', `/admin/drives/${drive}/key/export`, { fill: 'false' });
+  writeFileSync(path, (key as Record<string, string>)['passphrase'] ?? '', { mode: 0o600 });
 }

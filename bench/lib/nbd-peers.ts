@@ -44,14 +44,24 @@ export async function startQemuNbd(socket: string, { path, passphraseFile }: Pee
   });
 }
 
-/** qemu-nbd on an RBD image, POOL/NAME, as the administrator. */
+/** qemu-nbd on an RBD image, POOL/NAME, as the administrator, below its luks driver for a LUKS volume. */
 export async function startQemuNbdOnRbd(
   socket: string,
-  { image, confPath }: { image: string; confPath: string },
+  options: { image: string; confPath: string; passphraseFile: string | null },
 ): Promise<NbdPeer> {
-  const volume = ['--format=raw', `rbd:${image}:id=admin:conf=${confPath}`];
+  const { image, confPath, passphraseFile } = options;
+  const rbd = `rbd:${image}:id=admin:conf=${confPath}`;
+  const volume =
+    passphraseFile === null
+      ? ['--format=raw', rbd]
+      : [
+          `--object=secret,id=key,file=${passphraseFile}`,
+          '--image-opts',
+          `driver=luks,key-secret=key,file.filename=${rbd}`,
+        ];
   const args = ['--socket', socket, '--persistent', '--cache=none', ...volume];
-  return await startPeer('qemu-nbd on rbd', { command: 'qemu-nbd', args, socket });
+  const name = passphraseFile === null ? 'qemu-nbd on rbd' : 'qemu-nbd luks on rbd';
+  return await startPeer(name, { command: 'qemu-nbd', args, socket });
 }
 
 async function startPeer(
