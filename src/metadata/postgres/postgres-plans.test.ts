@@ -13,10 +13,12 @@ const DRIVES = 20_000;
 const { server, newDatabase } = usePostgres();
 let connections: PostgresConnections;
 let store: MetadataStore;
+let databaseName: string;
 let statements: Statement[] = [];
 
 beforeAll(async () => {
   const database = await newDatabase();
+  databaseName = database.database;
   await (await openPostgresStore(database)).close();
   await server().query(fillSql({ drives: DRIVES }), database.database);
   await server().query('analyze', database.database);
@@ -163,3 +165,11 @@ async function changeEverything(tx: MetadataTransaction): Promise<void> {
 function wholeTables(plans: readonly string[]): readonly string[] {
   return plans.filter((plan) => plan.includes('Seq Scan'));
 }
+
+test('a page of the drives of a user is read in order, however many the user has', async () => {
+  const sql = `update drives set user_id = 'user1', state = 'ready' where abs(hashtext(drive_id)) % 10 = 0; analyze drives`;
+  await server().query(sql, databaseName);
+  const filter = { userId: 'user1', state: 'ready' } as const;
+  const plans = await plansOf((opened) => opened.drives.list({ ...PAGE, ...filter }));
+  expect(plans.filter((plan) => /Sort|Hash|Bitmap/.test(plan))).toEqual([]);
+});
