@@ -50,18 +50,18 @@ export async function startQemuNbdOnRbd(
   options: { image: string; confPath: string; passphraseFile: string | null },
 ): Promise<NbdPeer> {
   const { image, confPath, passphraseFile } = options;
-  const rbd = `rbd:${image}:id=admin:conf=${confPath}`;
+  const [pool = '', name = ''] = image.split('/');
   const volume =
     passphraseFile === null
-      ? ['--format=raw', rbd]
+      ? ['--format=raw', `rbd:${image}:id=admin:conf=${confPath}`]
       : [
           `--object=secret,id=key,file=${passphraseFile}`,
           '--image-opts',
-          `driver=luks,key-secret=key,file.filename=${rbd}`,
+          `driver=luks,key-secret=key,file.driver=rbd,file.pool=${pool},file.image=${name},file.user=admin,file.conf=${confPath}`,
         ];
   const args = ['--socket', socket, '--persistent', '--cache=none', ...volume];
-  const name = passphraseFile === null ? 'qemu-nbd on rbd' : 'qemu-nbd luks on rbd';
-  return await startPeer(name, { command: 'qemu-nbd', args, socket });
+  const peerName = passphraseFile === null ? 'qemu-nbd on rbd' : 'qemu-nbd luks on rbd';
+  return await startPeer(peerName, { command: 'qemu-nbd', args, socket });
 }
 
 async function startPeer(
