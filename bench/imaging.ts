@@ -2,6 +2,7 @@ import { truncate } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { runQemuImg } from '../src/crypto/scratch-tools.ts';
 import { run } from './lib/command.ts';
 import { basic, startDrivebay } from './lib/drivebay-server.ts';
 import type { DrivebayServer } from './lib/drivebay-server.ts';
@@ -38,8 +39,8 @@ async function plainCopy(context: BenchContext, server: DrivebayServer, image: s
   const [from, to] = ['from.luks', 'to.luks'].map((name) => join(context.memoryDirectory, name));
   if (from === undefined || to === undefined) throw new Error('unreachable');
   const luks = ['--object', SECRET, '-O', 'luks', '-o', 'key-secret=key,iter-time=10'];
-  await run('qemu-img', ['convert', ...luks, image, from]);
-  await run('qemu-img', [
+  runQemuImg(['convert', ...luks, image, from]);
+  runQemuImg([
     'create',
     '--object',
     SECRET,
