@@ -8,6 +8,15 @@ export interface IoBuffer {
   readonly lengthBytes: number;
 }
 
+/** The data of a reply that has been read, from `REPLY_ROOM_BYTES` on, and who takes the buffer back. */
+export interface ReadData {
+  readonly buffer: IoBuffer;
+  readonly owner: { giveBack(buffer: IoBuffer): void };
+}
+
+/** What is kept free in front of data that is read, so that the reply's header fits there; at least as long as any. */
+export const REPLY_ROOM_BYTES = 64;
+
 /** A region of memory whose address in the process is known. */
 export interface Region {
   readonly buffer: SharedArrayBuffer;

@@ -1,37 +1,30 @@
 import { NBD_CMD } from '../protocol-numbers.ts';
-import type { IoBuffer } from './io-buffers.ts';
+import { REPLY_ROOM_BYTES } from './io-buffers.ts';
+import type { ReadData } from './io-buffers.ts';
 import type { Output } from './output.ts';
 import { dataHeaderBytes, SHORT_REPLY_BYTES, writeDataHeader, writeOutcome } from './reply-format.ts';
 import type { ReplyForm } from './reply-format.ts';
-import type { RequestMemory } from './request-memory.ts';
 import type { Request } from './request.ts';
 
-/** A part of a reply's data that fits into the output together with a header. */
-const PART_BYTES = 512 * 1024;
+/** Data from here on is sent from where it is: to copy it together with other replies would take longer than sending it alone. */
+const SENT_ALONE_BYTES = 32 * 1024;
 
 /** A reply that is known: an error of the protocol or 0, and what was read. */
 export interface LateReply {
   readonly request: Request;
   readonly error: number;
-  readonly data: IoBuffer | null;
+  readonly data: ReadData | null;
 }
 
-/**
- * Replies that come later than their turn, or for which the output had no room. They are added to it one after the other, each
- * as a whole before the next one.
- */
+/** Replies that come later than their turn, or for which the output had no room. They are added to it in their order. */
 export class LateReplies {
   readonly #output: Output;
   readonly #form: ReplyForm;
-  readonly #memory: RequestMemory | null;
   readonly #waiting: LateReply[] = [];
-  /** What has been added of the first one's data. */
-  #doneBytes = 0;
 
-  constructor(output: Output, form: ReplyForm, memory: RequestMemory | null) {
+  constructor(output: Output, form: ReplyForm) {
     this.#output = output;
     this.#form = form;
-    this.#memory = memory;
   }
 
   get isEmpty(): boolean {
@@ -45,17 +38,16 @@ export class LateReplies {
   /** Adds what there is room for. */
   add(): void {
     for (let reply = this.#waiting[0]; reply !== undefined; reply = this.#waiting[0]) {
-      const isWhole =
-        reply.data === null ? this.addOutcome(reply.request, reply.error) : this.#addData(reply, reply.data);
-      if (!isWhole) return;
+      const { request, error, data } = reply;
+      const isAdded = data === null ? this.addOutcome(request, error) : this.#addData(request, data);
+      if (!isAdded) return;
       this.#waiting.shift();
-      this.#doneBytes = 0;
     }
   }
 
   /** Forgets them, and gives back what was read. */
   release(): void {
-    for (const { data } of this.#waiting.splice(0)) if (data !== null) this.#memory?.giveBack(data);
+    for (const { data } of this.#waiting.splice(0)) data?.owner.giveBack(data.buffer);
   }
 
   /** Adds a reply that is no more than success (0) or an error; false when there is no room for it. */
@@ -68,21 +60,23 @@ export class LateReplies {
     return true;
   }
 
-  #addData({ request }: LateReply, data: IoBuffer): boolean {
+  #addData(request: Request, { buffer, owner }: ReadData): boolean {
     const { offsetBytes, lengthBytes } = request;
-    while (this.#doneBytes < lengthBytes) {
-      const partBytes = Math.min(PART_BYTES, lengthBytes - this.#doneBytes);
-      const headerBytes = this.#doneBytes === 0 ? dataHeaderBytes(this.#form) : 0;
-      const buffer = this.#output.room(headerBytes + partBytes);
-      if (buffer === null) return false;
-      const header = { form: this.#form, request, offsetBytes, lengthBytes, isLast: true };
-      const { end } = this.#output;
-      const at = headerBytes === 0 ? end : writeDataHeader(buffer.numbers, end, header);
-      buffer.bytes.set(data.bytes.subarray(this.#doneBytes, this.#doneBytes + partBytes), at);
-      this.#output.extendTo(at + partBytes);
-      this.#doneBytes += partBytes;
+    const reply = { form: this.#form, request, offsetBytes, lengthBytes, isLast: true };
+    const headerBytes = dataHeaderBytes(this.#form);
+    const endBytes = REPLY_ROOM_BYTES + lengthBytes;
+    if (lengthBytes >= SENT_ALONE_BYTES) {
+      const startBytes = REPLY_ROOM_BYTES - headerBytes;
+      writeDataHeader(buffer.numbers, startBytes, reply);
+      this.#output.adopt({ buffer, owner, startBytes, endBytes });
+      return true;
     }
-    this.#memory?.giveBack(data);
+    const output = this.#output.room(headerBytes + lengthBytes);
+    if (output === null) return false;
+    const at = writeDataHeader(output.numbers, this.#output.end, reply);
+    output.bytes.set(buffer.bytes.subarray(REPLY_ROOM_BYTES, endBytes), at);
+    this.#output.extendTo(at + lengthBytes);
+    owner.giveBack(buffer);
     return true;
   }
 }

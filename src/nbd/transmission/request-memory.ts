@@ -1,4 +1,4 @@
-import { newIoBuffer } from './io-buffers.ts';
+import { newIoBuffer, REPLY_ROOM_BYTES } from './io-buffers.ts';
 import type { IoBuffer } from './io-buffers.ts';
 
 const SMALLEST_BYTES = 4096;
@@ -12,7 +12,7 @@ export class RequestMemory {
   readonly #free = new Map<number, IoBuffer[]>();
   #keptBytes = 0;
 
-  /** A buffer of at least this many bytes. */
+  /** A buffer of at least this many bytes and room for a reply's header. */
   borrow(lengthBytes: number): IoBuffer {
     const size = sizeFor(lengthBytes);
     const again = this.#free.get(size)?.pop();
@@ -24,7 +24,8 @@ export class RequestMemory {
   /** Takes a buffer back that nobody uses any more. */
   giveBack(buffer: IoBuffer): void {
     const { lengthBytes } = buffer;
-    if (lengthBytes > LARGEST_KEPT_BYTES || this.#keptBytes + lengthBytes > MAX_KEPT_BYTES) return;
+    if (lengthBytes > LARGEST_KEPT_BYTES + REPLY_ROOM_BYTES || this.#keptBytes + lengthBytes > MAX_KEPT_BYTES)
+      return;
     const ofSize = this.#free.get(lengthBytes) ?? [];
     this.#free.set(lengthBytes, ofSize);
     ofSize.push(buffer);
@@ -33,8 +34,8 @@ export class RequestMemory {
 }
 
 function sizeFor(lengthBytes: number): number {
-  if (lengthBytes > LARGEST_KEPT_BYTES) return lengthBytes;
+  if (lengthBytes > LARGEST_KEPT_BYTES) return lengthBytes + REPLY_ROOM_BYTES;
   let size = SMALLEST_BYTES;
   while (size < lengthBytes) size *= 2;
-  return size;
+  return size + REPLY_ROOM_BYTES;
 }

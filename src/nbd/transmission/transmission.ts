@@ -69,7 +69,7 @@ export class Transmission {
     this.#stats = new StatsWriter(options.stats);
     this.#work = new DeviceWork({ ...options, output: this.#output, stats: this.#stats });
     const { memory } = options;
-    this.#late = new LateReplies(this.#output, options.form, memory);
+    this.#late = new LateReplies(this.#output, options.form);
     const onFinished = (finished: Finished): void => this.#finish(finished);
     // Its server connects again, and gets a device that can be used, if its claim is what it was.
     const onLost = (): void => this.end('cut');

@@ -110,6 +110,45 @@ describe.each(FORMS)('on a device that answers later, with %s replies', (form) =
     expect(client.order).toEqual([5, 3, 4, 1, 2]);
   });
 
+  test('what many requests, small and large, have read together comes whole, also to a client that takes it slowly', async () => {
+    const below = scratchMemory();
+    // The first do not fit into the socket, and are half sent when the others follow.
+    const sizes = [
+      ...Array<number>(15).fill(30_000),
+      40_000,
+      100,
+      700_000,
+      65_536,
+      1,
+      33_000,
+      2 * MIB,
+      32_767,
+    ];
+    const reads = sizes.map((lengthBytes, index) => ({ offsetBytes: index * 2 * MIB, lengthBytes }));
+    const written = reads.map(({ lengthBytes }, index) => Buffer.alloc(lengthBytes, `read ${index} `));
+    for (const [index, data] of written.entries()) await below.write(index * 2 * MIB, data);
+    const { device, held, end } = heldDevice(below);
+    const client = connect(device, form);
+    const requests = reads.map((read) => client.encode({ command: 'READ', ...read }));
+    client.send(Buffer.concat(requests), false);
+    await until(client, () => held.size === reads.length);
+    for (const { offsetBytes } of reads.slice(0, 15)) end(offsetBytes);
+    for (let turn = 0; turn < 10; turn += 1) {
+      await nextTurn();
+      client.thread.turn();
+    }
+    for (const { offsetBytes } of reads) end(offsetBytes);
+    const takeSome = (): boolean => {
+      client.take(1000);
+      return client.order.length === reads.length;
+    };
+    await until(client, takeSome);
+    const received = reads.map((_, index) => client.replies.get(index + 1)?.data);
+    expect(received.map((data, index) => data?.equals(written[index] ?? Buffer.alloc(0)))).toEqual(
+      reads.map(() => true),
+    );
+  });
+
   test('a request that fails is answered with its error, and others are not', async () => {
     const device = fault(scratchMemory(), [
       { call: 'read', nth: 1, code: 'EIO' },

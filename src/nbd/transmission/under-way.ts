@@ -3,7 +3,8 @@ import { inPieces } from '../../blockdev/maybe.ts';
 import { isSystemError, systemError } from '../../blockdev/system-error.ts';
 import { NBD_CMD, NBD_CMD_FLAG } from '../protocol-numbers.ts';
 import { errorNumber } from './device-error.ts';
-import type { IoBuffer } from './io-buffers.ts';
+import { REPLY_ROOM_BYTES } from './io-buffers.ts';
+import type { IoBuffer, ReadData } from './io-buffers.ts';
 import type { RequestMemory } from './request-memory.ts';
 import type { Request } from './request.ts';
 
@@ -20,7 +21,7 @@ export interface Finished {
   readonly request: Request;
   readonly startedAtMs: number;
   readonly error: number;
-  readonly data: IoBuffer | null;
+  readonly data: ReadData | null;
 }
 
 export interface UnderWayOptions {
@@ -69,7 +70,8 @@ export class UnderWay {
     const { device, memory } = this.#options;
     const { offsetBytes, lengthBytes } = request;
     const data = memory.borrow(lengthBytes);
-    const read = (): Maybe<void> => device.read(offsetBytes, data.bytes.subarray(0, lengthBytes));
+    const into = data.bytes.subarray(REPLY_ROOM_BYTES, REPLY_ROOM_BYTES + lengthBytes);
+    const read = (): Maybe<void> => device.read(offsetBytes, into);
     void this.#run({ request, startedAtMs, data, carriedBytes: lengthBytes }, read);
   }
 
@@ -113,8 +115,10 @@ export class UnderWay {
     this.#requests -= 1;
     this.#bytes -= carriedBytes;
     const isAnswer = request.command === NBD_CMD.READ && error === 0;
-    if (data !== null && !isAnswer) this.#options.memory.giveBack(data);
-    this.#options.onFinished({ request, startedAtMs, error, data: isAnswer ? data : null });
+    const { memory } = this.#options;
+    if (data !== null && !isAnswer) memory.giveBack(data);
+    const answer = data !== null && isAnswer ? { buffer: data, owner: memory } : null;
+    this.#options.onFinished({ request, startedAtMs, error, data: answer });
     if (this.#requests === 0) this.#settled.resolve();
   }
 
