@@ -35,7 +35,7 @@ function scratch(sendInThread: (request: SendRequest) => Promise<SentRange>): Sc
     },
     close: (descriptor: number) => void events.push(`close ${descriptor}`),
   };
-  const parts = { memory: arena.memory, lender, sockets, sendInThread };
+  const parts = { memory: arena.memory, lender, pieceCount: 1, sockets, sendInThread };
   const send = (socket: Partial<SocketOutput> = {}): Sending =>
     sendRange(parts, RANGE, { descriptor: () => 5, head: HEAD, ...socket });
   return { arena, lender, events, send };

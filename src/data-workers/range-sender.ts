@@ -1,4 +1,5 @@
 import type { Range } from '../blockdev/block-device.ts';
+import type { Segment } from './arena.ts';
 import type { SocketCalls } from '../runtime/socket-calls.ts';
 import { reviveFailure } from './data-failure.ts';
 import type { PieceLender } from './piece-lender.ts';
@@ -11,6 +12,8 @@ import type { Sending, SentPart, SocketOutput } from './volumes.ts';
 export interface RangeSenderParts {
   readonly memory: WebAssembly.Memory;
   readonly lender: PieceLender;
+  /** How much of the range is read at a time, in pieces, as far as the memory has them side by side. */
+  readonly pieceCount: number;
   readonly sockets: Pick<SocketCalls, 'duplicate' | 'close'>;
   /** Has a data thread send. */
   readonly sendInThread: (
@@ -25,14 +28,14 @@ export function sendRange(parts: RangeSenderParts, range: Range, socket: SocketO
   let isTakenBack = false;
   let turn: SendTurn | null = null;
   const send = async (): Promise<SentPart> => {
-    const loan = await parts.lender.borrow(1);
+    const loan = await parts.lender.borrow(parts.pieceCount);
     const own = isTakenBack ? null : duplicated(parts, socket);
     try {
-      const [piece] = loan.segments;
-      if (own === null || piece === undefined) return NOTHING;
-      const lengthBytes = piece.lengthBytes - SEND_TURN_BYTES;
-      const through = { address: piece.address, lengthBytes };
-      const word = { address: piece.address + lengthBytes, lengthBytes: SEND_TURN_BYTES };
+      if (own === null) return NOTHING;
+      const { address, lengthBytes: segmentBytes } = longest(loan.segments);
+      const lengthBytes = segmentBytes - SEND_TURN_BYTES;
+      const through = { address, lengthBytes };
+      const word = { address: address + lengthBytes, lengthBytes: SEND_TURN_BYTES };
       turn = newSendTurn(parts.memory, word);
       const { head } = socket;
       const sent = await parts.sendInThread({ range, descriptor: own, head, through, turn: word });
@@ -49,6 +52,10 @@ export function sendRange(parts: RangeSenderParts, range: Range, socket: SocketO
       return turn === null || turn.takeBack();
     },
   };
+}
+
+function longest(segments: readonly Segment[]): Segment {
+  return segments.reduce((most, segment) => (segment.lengthBytes > most.lengthBytes ? segment : most));
 }
 
 /** A second descriptor of the socket; null when the client is gone, or when the process may have no more of them. */

@@ -30,6 +30,8 @@ import type { MappedBlock, Operations } from './protocol.ts';
 import { sendRange } from './range-sender.ts';
 import { poolFailure } from './pool-failure.ts';
 
+/** The memory of one read from a pool over a network: 4 MiB, and a piece for what is sent before them. */
+const REMOTE_PIECES = 5;
 /** What a slow client's read holds of ordinary memory while it waits. */
 const SLOW_READ_BYTES = 64 * 1024;
 
@@ -115,12 +117,20 @@ class ThreadVolumes implements StoredVolumes {
     const parts = {
       memory: this.#memory,
       lender: this.#options.readLender,
+      pieceCount: this.#piecesToSend(spec, range),
       sockets: this.#sockets,
       sendInThread: (request: Omit<Operations['send']['request'], 'driveId'>) =>
         this.#onVolume(spec, (thread) => thread.call('send', { driveId: spec.driveId, ...request })),
     };
     const { done, takeBack } = sendRange(parts, range, socket);
     return { done: answered(spec, () => done), takeBack };
+  }
+
+  /** Over a network the whole is asked for at once: what comes in parts is waited for as often. */
+  #piecesToSend({ poolName }: VolumeSpec, range: Range): number {
+    const pool = this.#options.pools.configs.find(({ spec }) => spec.name === poolName);
+    if (pool?.spec.kind !== 'rbd') return 1;
+    return Math.min(pieceCount(range) + 1, REMOTE_PIECES, this.#options.readLender.pieceCount);
   }
 
   async *readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece> {
