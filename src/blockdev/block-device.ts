@@ -19,6 +19,9 @@ export interface Extent extends Range {
   readonly kind: 'data' | 'zero';
 }
 
+/** What becomes of blocks that were looked at to be changed: they are written, or made zero, or left as they are. */
+export type BlockChange = 'write' | 'zero' | 'keep';
+
 /**
  * A drive's bytes. Offsets and lengths are multiples of `blockSize` and lie within `sizeBytes`; anything else is
  * a mistake of the caller and throws a RangeError. A call that returns no promise has completed when it returns.
@@ -44,6 +47,12 @@ export interface BlockDevice {
   beginWrite?(offsetBytes: number, from: Uint8Array): Maybe<void>;
   /** Waits for what was begun, and throws when any of it failed. */
   settleWrites?(): Maybe<void>;
+  /**
+   * Changes what the range holds, where it is given to `change`, with nobody else's write lost in between: when there was
+   * one, `change` is called again with what is there then. The range lies in one sector of 512 bytes. Only devices that
+   * others than this process write to have it; on the others whoever changes blocks has the drive's lock.
+   */
+  update?(range: Range, change: (bytes: Uint8Array) => BlockChange): Maybe<void>;
   /** Makes the range read as zeros, by giving its space back where the device can, else by writing. */
   zero(range: Range): Maybe<void>;
   /** Like `zero` where the device can give space back; elsewhere nothing happens. */

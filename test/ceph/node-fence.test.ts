@@ -1,11 +1,12 @@
 import { beforeAll, expect, test } from 'vitest';
-import type { BlockDevice, DeviceEvents } from '../../src/blockdev/block-device.ts';
+import type { BlockDevice } from '../../src/blockdev/block-device.ts';
 import type { OpenPool } from '../../src/blockdev/open-pool.ts';
 import { SCRATCH_DRIVE } from '../../src/blockdev/scratch-devices.ts';
 import { MIB } from '../../src/core/sizes.ts';
 import { connectNbd, NbdGone } from '../helpers/nbd-client.ts';
 import { noise } from '../helpers/sample-bytes.ts';
 import { startCephServer } from './ceph-server.ts';
+import { pollingEvents } from './polling-events.ts';
 import { createRbdPlace, openRbdPlace, testCluster } from './scratch-rbd.ts';
 
 const OURS = { poolName: 'main', installationId: 'installation-1', mayCreate: true };
@@ -31,17 +32,6 @@ async function firstByte(device: BlockDevice): Promise<number> {
   const bytes = new Uint8Array(1);
   await device.read(0, bytes);
   return bytes[0] ?? -1;
-}
-
-/** A loop that looks at its descriptors all the time. */
-function pollingEvents(): DeviceEvents & Disposable {
-  const watched = new Map<number, () => void>();
-  const timer = setInterval(() => watched.forEach((onReadable) => onReadable()), 1);
-  return {
-    watch: (descriptor, onReadable) => void watched.set(descriptor, onReadable),
-    unwatch: (descriptor) => void watched.delete(descriptor),
-    [Symbol.dispose]: () => clearInterval(timer),
-  };
 }
 
 test('a node that is fenced changes nothing any more, and has its drives again once it connects anew', async () => {

@@ -1,5 +1,5 @@
 import { roundDown, roundUp } from '../../core/sizes.ts';
-import type { BlockDevice, Maybe, Range } from '../block-device.ts';
+import type { BlockChange, BlockDevice, Maybe, Range } from '../block-device.ts';
 import { chain } from '../maybe.ts';
 
 /** A part of a range: whole blocks, or bytes within one block. */
@@ -20,23 +20,27 @@ export function partsOf({ offsetBytes, lengthBytes }: Range, unit: number): read
   return parts.filter((part) => part.lengthBytes > 0);
 }
 
-/** What becomes of a block after its change: it is written, or made zero, or left as it is. */
-export type BlockChange = 'write' | 'zero' | 'keep';
-
-/** Reads the block that holds the offset, lets it be changed, and writes it. The caller holds the drive's lock alone. */
+/**
+ * Reads the block that holds the offset, lets it be changed, and writes it. The caller holds the drive's lock alone; the
+ * device itself sees to those who do not know of that lock.
+ */
 export function changeBlock(
   device: BlockDevice,
   offsetBytes: number,
   change: (block: Uint8Array, at: number) => BlockChange,
 ): Maybe<void> {
-  const block = new Uint8Array(device.blockSize);
   const blockOffset = roundDown(offsetBytes, device.blockSize);
+  const range = { offsetBytes: blockOffset, lengthBytes: device.blockSize };
+  if (device.update !== undefined) {
+    return device.update(range, (block) => change(block, offsetBytes - blockOffset));
+  }
+  const block = new Uint8Array(device.blockSize);
   return chain(device.read(blockOffset, block), () => {
     switch (change(block, offsetBytes - blockOffset)) {
       case 'keep':
         return undefined;
       case 'zero':
-        return device.zero({ offsetBytes: blockOffset, lengthBytes: block.byteLength });
+        return device.zero(range);
       case 'write':
         return device.write(blockOffset, block);
     }

@@ -18,7 +18,7 @@ export function changeTracking(device: BlockDevice, tracker: ChangeTracker): Blo
     offsetBytes,
     lengthBytes: byteLength,
   });
-  const { beginWrite, settleWrites } = device;
+  const { beginWrite, settleWrites, update } = device;
   return {
     blockSize: device.blockSize,
     isRemote: device.isRemote === true,
@@ -44,6 +44,12 @@ export function changeTracking(device: BlockDevice, tracker: ChangeTracker): Blo
               },
             );
           },
+        }),
+    ...(update === undefined
+      ? {}
+      : {
+          update: (range: Range, change: Parameters<typeof update>[1]) =>
+            marking(range, () => update.call(device, range, change)),
         }),
     zero: (range) => marking(range, () => device.zero(range)),
     discard: (range) => marking(range, () => device.discard(range)),

@@ -1,7 +1,7 @@
 import { MIB, SECTOR_BYTES } from '../../core/sizes.ts';
 import { XTS_PIECE_BYTES } from '../../crypto/xts.ts';
 import type { XtsCipher } from '../../crypto/xts.ts';
-import type { BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
+import type { BlockChange, BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
 import { chain, eachInOrder, ensuring, inPieces } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList, mapExtents } from '../ranges.ts';
 
@@ -36,9 +36,12 @@ export function luks(
   return new LuksPayload(device, options);
 }
 
+type Change = (bytes: Uint8Array) => BlockChange;
+
 class LuksPayload implements LuksDevice {
   readonly blockSize = SECTOR_BYTES;
   readonly isRemote: boolean;
+  readonly update?: NonNullable<BlockDevice['update']>;
   readonly #device: BlockDevice;
   readonly #cipher: XtsCipher;
   readonly #payloadOffsetBytes: number;
@@ -51,6 +54,11 @@ class LuksPayload implements LuksDevice {
     this.isRemote = device.isRemote === true;
     this.#cipher = options.cipher;
     this.#payloadOffsetBytes = options.payloadOffsetBytes;
+    const { update } = device;
+    if (update !== undefined) {
+      this.update = (range, change) =>
+        update.call(device, this.#shifted(range), this.#decrypted(range, change));
+    }
   }
 
   get sizeBytes(): number {
@@ -153,6 +161,16 @@ class LuksPayload implements LuksDevice {
   close(): Maybe<void> {
     this.#cipher.close();
     return this.#device.close();
+  }
+
+  /** The same change of what is stored. What becomes zero becomes a hole. */
+  #decrypted({ offsetBytes }: Range, change: Change): Change {
+    return (stored) => {
+      this.#cipher.decrypt({ firstSector: offsetBytes / SECTOR_BYTES, data: stored });
+      const outcome = change(stored);
+      if (outcome === 'write') this.encryptInPlace(offsetBytes, stored);
+      return outcome;
+    };
   }
 
   #shifted(range: Range): Range {

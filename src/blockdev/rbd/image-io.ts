@@ -14,12 +14,20 @@ export type Completion = number;
 export interface ImageCalls {
   read(image: Image, offsetBytes: number, into: Uint8Array): Completion;
   write(image: Image, offsetBytes: number, from: Uint8Array): Completion;
+  /** Writes only if what is there is `before`; EILSEQ otherwise. Both are of one length, within one sector: librbd takes no more. */
+  compareAndWrite(
+    image: Image,
+    offsetBytes: number,
+    request: { before: Uint8Array; after: Uint8Array; mismatch: Uint8Array },
+  ): Completion;
   discard(image: Image, range: Range): Completion;
   writeZeroes(image: Image, range: Range): Completion;
   flush(image: Image): Completion;
   isComplete(completion: Completion): boolean;
   /** The result of a complete request, which is forgotten: bytes or 0, or the negative number of an error. */
   take(completion: Completion): number;
+  /** The same of a request that is complete, or is in this very moment: nothing else is waited for. */
+  takeEnded(completion: Completion): number;
   /** Has the descriptor, of `eventfd`, signalled whenever a request of the image is complete. */
   notify(image: Image, descriptor: number): void;
   /** Requests that have become complete since the last call; there may be more when it is any. */
@@ -51,6 +59,12 @@ export function loadImageCalls(): ImageCalls {
     return completion;
   }
 
+  function take(completion: Completion): number {
+    const result = Number(calls.result(completion));
+    calls.release(completion);
+    return result;
+  }
+
   return {
     read: (image, offsetBytes, into) =>
       begin('rbd_aio_read', (completion) =>
@@ -60,6 +74,10 @@ export function loadImageCalls(): ImageCalls {
       begin('rbd_aio_write', (completion) =>
         calls.write(image, offsetBytes, from.byteLength, from, completion),
       ),
+    compareAndWrite: (image, offsetBytes, { before, after, mismatch }) =>
+      begin('rbd_aio_compare_and_write', (completion) =>
+        calls.compareAndWrite(image, offsetBytes, after.byteLength, before, after, completion, mismatch, 0),
+      ),
     discard: (image, { offsetBytes, lengthBytes }) =>
       begin('rbd_aio_discard', (completion) => calls.discard(image, offsetBytes, lengthBytes, completion)),
     writeZeroes: (image, { offsetBytes, lengthBytes }) =>
@@ -68,10 +86,10 @@ export function loadImageCalls(): ImageCalls {
       ),
     flush: (image) => begin('rbd_aio_flush', (completion) => calls.flush(image, completion)),
     isComplete: (completion) => calls.isComplete(completion) !== 0,
-    take(completion) {
-      const result = Number(calls.result(completion));
-      calls.release(completion);
-      return result;
+    take,
+    takeEnded(completion) {
+      calls.waitForComplete(completion);
+      return take(completion);
     },
     notify: (image, descriptor) =>
       void checkedRados('rbd_set_image_notification', calls.notify(image, descriptor, EVENT_TYPE_EVENTFD)),
@@ -93,9 +111,11 @@ function bindCalls(): Readonly<
     | 'create'
     | 'release'
     | 'isComplete'
+    | 'waitForComplete'
     | 'result'
     | 'read'
     | 'write'
+    | 'compareAndWrite'
     | 'discard'
     | 'writeZeroes'
     | 'flush'
@@ -110,9 +130,20 @@ function bindCalls(): Readonly<
     create: lib.func('int rbd_aio_create_completion(void *, void *, void *)'),
     release: lib.func('void rbd_aio_release(uintptr_t)'),
     isComplete: lib.func('int rbd_aio_is_complete(uintptr_t)'),
+    waitForComplete: lib.func('int rbd_aio_wait_for_complete(uintptr_t)'),
     result: lib.func('int64_t rbd_aio_get_return_value(uintptr_t)'),
     read: lib.func('int rbd_aio_read(uintptr_t, uint64_t, size_t, void *, uintptr_t)'),
     write: lib.func('int rbd_aio_write(uintptr_t, uint64_t, size_t, void *, uintptr_t)'),
+    compareAndWrite: lib.func('rbd_aio_compare_and_write', 'int', [
+      'uintptr_t',
+      'uint64_t',
+      'size_t',
+      'void *',
+      'void *',
+      'uintptr_t',
+      'void *',
+      'int',
+    ]) as Call,
     discard: lib.func('int rbd_aio_discard(uintptr_t, uint64_t, uint64_t, uintptr_t)'),
     writeZeroes: lib.func('int rbd_aio_write_zeroes(uintptr_t, uint64_t, size_t, uintptr_t, int, int)'),
     flush: lib.func('int rbd_aio_flush(uintptr_t, uintptr_t)'),

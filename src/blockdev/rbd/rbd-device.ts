@@ -1,6 +1,6 @@
 import { GIB } from '../../core/sizes.ts';
-import type { BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
-import { chain, inPieces } from '../maybe.ts';
+import type { BlockChange, BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
+import { chain, inPieces, repeat } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList } from '../ranges.ts';
 import type { Completion, ImageCalls } from './image-io.ts';
 import type { ImageRequests } from './image-requests.ts';
@@ -9,6 +9,9 @@ import { checkedRados } from './rados-error.ts';
 
 /** What is given back at a time. */
 const ZERO_PIECE_BYTES = GIB;
+
+/** A word for where the first byte was that differs. */
+const MISMATCH_BYTES = 8;
 
 /** What a device works with. */
 export interface RbdCalls {
@@ -79,6 +82,32 @@ class RbdDevice implements BlockDevice {
     return chain(all(results), (each) => {
       for (const result of each) checkedRados('rbd_aio_write', result);
     });
+  }
+
+  update({ offsetBytes, lengthBytes }: Range, change: (bytes: Uint8Array) => BlockChange): Maybe<void> {
+    checkRange(this, offsetBytes, lengthBytes);
+    // In one piece of memory, which stays for as long as the cluster may need it.
+    const memory = new Uint8Array(2 * lengthBytes + MISMATCH_BYTES);
+    const before = memory.subarray(0, lengthBytes);
+    const after = memory.subarray(lengthBytes, 2 * lengthBytes);
+    const mismatch = memory.subarray(2 * lengthBytes);
+    return repeat(() =>
+      chain(this.read(offsetBytes, before), () => {
+        after.set(before);
+        const outcome = change(after);
+        if (outcome === 'keep') return false;
+        if (outcome === 'zero') after.fill(0);
+        const request = { before, after, mismatch };
+        const written = this.#io.compareAndWrite(this.#image, offsetBytes, request);
+        // Of this kind of request librbd signals no end, but of the flush behind it, which ends after it.
+        const behind = this.#io.flush(this.#image);
+        return chain(this.#requests.result(behind, memory), () => {
+          const result = this.#io.takeEnded(written);
+          // Somebody else has written in between, so what is to be written must be thought out again.
+          return checkedRados('rbd_aio_compare_and_write', result, 'EILSEQ') < 0;
+        });
+      }),
+    );
   }
 
   zero(range: Range): Maybe<void> {
