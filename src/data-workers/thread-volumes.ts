@@ -74,6 +74,8 @@ class ThreadVolumes implements StoredVolumes {
   }
 
   async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
+    // One that is open may be of before another node has resized it, and to the same size again.
+    await this.#close(spec);
     await this.#onVolume(spec, (thread) => thread.call('resize', { driveId: spec.driveId, sizeBytes }));
     await this.#close(spec);
   }

@@ -16,6 +16,8 @@ export const MAX_CLAIMS = 256;
 export const MAX_SWEPT_CLAIMS = 1000;
 /** A drive that has been creating for longer is given up, also when another node may be at it. */
 export const CREATE_MS = 10 * 60_000;
+/** How long a resize waits for one of the same drive through another node. */
+export const RESIZE_WAIT_MS = 30_000;
 /** Notices of other nodes that are looked at in one go. */
 export const MAX_NOTICES = 1000;
 /** How long an Idempotency-Key is remembered. */

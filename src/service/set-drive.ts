@@ -11,6 +11,7 @@ import { findLiveClaims, refuseClaimed, refuseNewClaimType } from './claim-check
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned } from './drive-lookup.ts';
 import { checkQuota } from './quota.ts';
+import { inResizeTurn } from './resize-turn.ts';
 import type { Info, SetDriveInput } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 import { showDrive } from './show-drive.ts';
@@ -24,10 +25,13 @@ export async function setDrive(
 ): Promise<Info> {
   await context.counters.flush();
   const before = await findOwned(context.metadata.drives, actor.userId, driveId);
-  const isGrowing = input.sizeBytes !== undefined && input.sizeBytes > before.sizeBytes;
-  const after = isGrowing
-    ? await context.resizing.run(driveId, () => growAndSet(context, actor, driveId, input))
-    : await context.resizing.run(driveId, () => shrinkAndSet(context, actor, driveId, input));
+  const { sizeBytes } = input;
+  const after =
+    sizeBytes === undefined
+      ? await change(context, actor, driveId, input)
+      : await inResizeTurn(context, before, () =>
+          resizeAndSet(context, actor, driveId, { ...input, sizeBytes }),
+        );
   // Nothing that a shared drive let through may go on beside its one holder.
   if (after.claimType === 'exclusive' && before.claimType === 'shared') await leaveToHolder(context, driveId);
   return await showDrive(context, after, actor);
@@ -36,6 +40,19 @@ export async function setDrive(
 async function leaveToHolder(context: ServiceContext, driveId: string): Promise<void> {
   await context.writes.quiesce(driveId);
   await endExpiredClaims(context, driveId);
+}
+
+async function resizeAndSet(
+  context: ServiceContext,
+  actor: User,
+  driveId: string,
+  input: SetDriveInput & { readonly sizeBytes: number },
+): Promise<Drive> {
+  // Another resize may have come first.
+  const { sizeBytes } = await findOwned(context.metadata.drives, actor.userId, driveId);
+  return input.sizeBytes > sizeBytes
+    ? await growAndSet(context, actor, driveId, input)
+    : await shrinkAndSet(context, actor, driveId, input);
 }
 
 /** The volume grows first: a crash in between leaves it larger than the drive, which nobody sees. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -74,6 +74,31 @@ test('what one node has written the other reads, and a takeover through one cuts
     [holder, next] = [next, holder];
   }
   client[Symbol.dispose]();
+});
+
+test('resizes through both nodes at once leave a drive of one size, which both can read to its end', async () => {
+  const drive = await a.create('size 1M');
+  for (let round = 0; round < 6; round += 1) {
+    const [first, second] = [randomInt(1, 8 * MIB), randomInt(1, 8 * MIB)];
+    const set = (node: ServerProcess, size: number) => node.post(`/drives/${drive}/set`, `size ${size}`);
+    const answers = await Promise.all([set(a, first), set(b, second)]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    const size = Number((await a.info(drive))['size']);
+    expect([first, second]).toContain(size);
+    for (const node of [a, b]) expect((await node.read(drive, 0, size)).length).toBe(size);
+  }
+});
+
+test('what a shrink through one node has not cut off yet is zeros after a growth through another', async () => {
+  const drive = await a.create('size 3M');
+  expect((await b.read(drive, 0, 1)).length).toBe(1);
+  await a.json(`/drives/${drive}/set`, 'size 5M');
+  expect((await a.write(`${drive}/3M`, noise('cut', MIB))).status).toBe(204);
+  // As if the node had been killed in the middle.
+  const shrink = `update drives set size_bytes = ${3 * MIB} where drive_id = '${drive}'`;
+  await postgres.query(shrink, database.database);
+  await b.json(`/drives/${drive}/set`, 'size 4M');
+  expect((await b.read(drive, 3 * MIB, MIB)).equals(Buffer.alloc(MIB))).toBe(true);
 });
 
 test('a node that is stopped in the middle of writes changes nothing once its drive was taken over, and comes back', async () => {

@@ -1,0 +1,123 @@
+import type { Drive } from '../core/drive.ts';
+import { DriveError } from '../core/errors.ts';
+import type { Node } from '../core/node.ts';
+import type { MetadataTransaction } from '../metadata/metadata-store.ts';
+import { RESIZE_WAIT_MS } from './limits.ts';
+import type { ServiceContext } from './service-context.ts';
+
+type TurnContext = Pick<
+  ServiceContext,
+  | 'metadata'
+  | 'node'
+  | 'goneNodes'
+  | 'poolOwners'
+  | 'mayHaveOtherNodes'
+  | 'resizing'
+  | 'monotonicMs'
+  | 'reportFailure'
+>;
+
+/** How often to look whether another node is done. */
+const POLL_MS = 50;
+/** How long to wait before the end of a turn is told again to a database that was away. */
+const RETRY_MS = 1_000;
+
+/**
+ * Has one resize of a drive done at a time, by whatever nodes they are asked of: a resize changes the volume and the
+ * metadata one after the other, and what it has found must be true until both are done. A node that is gone is kept out of the pool
+ * before another resizes what it may be resizing.
+ *
+ * @throws DriveError busy when another node has not ended its resize for a long time
+ */
+export async function inResizeTurn<Result>(
+  context: TurnContext,
+  drive: Pick<Drive, 'driveId' | 'poolName'>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const { mayHaveOtherNodes, poolOwners, resizing } = context;
+  const isShared = mayHaveOtherNodes && poolOwners.ownerOf(drive.poolName) === null;
+  return await resizing.run(drive.driveId, async () => {
+    if (!isShared) return await work();
+    await take(context, drive);
+    try {
+      return await work();
+    } finally {
+      await giveBack(context, drive.driveId);
+    }
+  });
+}
+
+async function take(
+  context: TurnContext,
+  { driveId, poolName }: Pick<Drive, 'driveId' | 'poolName'>,
+): Promise<void> {
+  const untilMs = context.monotonicMs() + RESIZE_WAIT_MS;
+  for (;;) {
+    const holder = await context.metadata.transaction((tx) => takeInside(context, tx, driveId));
+    if (holder?.state === 'gone') await context.goneNodes.fence(poolName, [holder]);
+    if (holder === null || holder.state === 'gone') return;
+    if (context.monotonicMs() > untilMs) throw isTaken(driveId, holder);
+    await pause(POLL_MS);
+  }
+}
+
+/** Takes the turn unless another node has it. @returns that node; the turn is taken nevertheless when it is gone */
+async function takeInside(
+  { node: self }: TurnContext,
+  tx: MetadataTransaction,
+  driveId: string,
+): Promise<Node | null> {
+  const held = await tx.settings.get(keyOf(driveId));
+  const nodes = await tx.nodes.list();
+  // What this node has left there is of an earlier life: it does one resize of a drive at a time.
+  const holder = nodes.find((node) => node.nodeId !== self.nodeId && lifeOf(node) === held) ?? null;
+  const own = nodes.find(({ nodeId }) => nodeId === self.nodeId);
+  if (own !== undefined && holder?.state !== 'up' && holder?.state !== 'draining')
+    await tx.settings.set(keyOf(driveId), lifeOf(own));
+  return holder;
+}
+
+/** Tried for some time while the database is away; after that the turn ends with this life of the node. */
+async function giveBack(context: TurnContext, driveId: string): Promise<void> {
+  const untilMs = context.monotonicMs() + RESIZE_WAIT_MS;
+  for (;;) {
+    try {
+      await context.metadata.transaction((tx) => giveBackInside(context, tx, driveId));
+      return;
+    } catch (error) {
+      context.reportFailure(error, `ending the resize of drive ${driveId}`);
+      if (context.monotonicMs() > untilMs) return;
+      await pause(RETRY_MS);
+    }
+  }
+}
+
+/** A node that was taken to be gone meanwhile has lost its turn to another. */
+async function giveBackInside(
+  { node: self }: TurnContext,
+  tx: MetadataTransaction,
+  driveId: string,
+): Promise<void> {
+  const held = await tx.settings.get(keyOf(driveId));
+  if (held?.startsWith(`${self.nodeId} `) === true) await tx.settings.remove(keyOf(driveId));
+}
+
+function isTaken(driveId: string, { nodeId }: Node): DriveError {
+  const sentence = `Drive ${driveId} is still being resized through another node, ${nodeId}.`;
+  return new DriveError('busy', sentence, { drive: driveId, node: nodeId });
+}
+
+function keyOf(driveId: string): string {
+  return `resizing ${driveId}`;
+}
+
+/** A node that starts anew does nothing of what it did before. */
+function lifeOf({ nodeId, startedAtMs }: Node): string {
+  return `${nodeId} ${startedAtMs}`;
+}
+
+async function pause(delayMs: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, delayMs);
+  });
+}
