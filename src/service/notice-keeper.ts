@@ -49,7 +49,7 @@ export function createNoticeKeeper(context: ServiceContext): NoticeKeeper {
  * writes that were let through before, applies limits, and ends what another node has begun to destroy.
  */
 async function heedDrive(context: ServiceContext, driveId: string): Promise<void> {
-  const { metadata, connections, writes, volumeKeys, poolOwners, node } = context;
+  const { metadata, connections, writes, volumeKeys, pools, poolOwners, node } = context;
   // Before the claims are read: a connection that is newer than them may have a newer claim.
   const before = connections.list(driveId);
   const [drive, claims] = await Promise.all([metadata.drives.find(driveId), metadata.claims.list([driveId])]);
@@ -63,6 +63,8 @@ async function heedDrive(context: ServiceContext, driveId: string): Promise<void
   connections.limitsChanged(driveId);
   if (drive?.state !== 'destroying') return;
   volumeKeys.forget(driveId);
+  // Ceph removes no image that somebody has open.
+  if (pools.statusOf(drive.poolName).isActive) await pools.threadsOf(drive.poolName).closeVolume(driveId);
   if (poolOwners.ownerOf(drive.poolName) !== node.nodeId) return;
   try {
     await finishDestroy(context, drive);

@@ -12,7 +12,7 @@ import { connectNbd } from '../helpers/nbd-client.ts';
 import { noise } from '../helpers/sample-bytes.ts';
 import { scratchDirectory, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
-import { createRbdPlace } from './scratch-rbd.ts';
+import { createRbdPlace, testCluster } from './scratch-rbd.ts';
 
 // Two nodes over one PostgreSQL and one Ceph cluster: either can serve every drive.
 
@@ -99,6 +99,14 @@ test('what a shrink through one node has not cut off yet is zeros after a growth
   await postgres.query(shrink, database.database);
   await b.json(`/drives/${drive}/set`, 'size 4M');
   expect((await b.read(drive, 3 * MIB, MIB)).equals(Buffer.alloc(MIB))).toBe(true);
+});
+
+test('a drive that another node has open leaves nothing in Ceph when it is destroyed', async () => {
+  const drive = await a.create('size 8M');
+  expect((await b.write(drive, noise('open', MIB))).status).toBe(204);
+  expect((await a.post(`/drives/${drive}/destroy`)).status).toBe(204);
+  expect(await testCluster().rbd('ls', 'nodes')).not.toContain(drive);
+  expect(await testCluster().rbd('trash', 'ls', 'nodes')).toBe('');
 });
 
 test('a node that is stopped in the middle of writes changes nothing once its drive was taken over, and comes back', async () => {
