@@ -25,6 +25,7 @@ import type {
   AdministrationService,
   ClaimService,
   DriveService,
+  Info,
   MasterKeyService,
   Service,
 } from './service.ts';
@@ -32,7 +33,7 @@ import type { ServiceContext } from './service-context.ts';
 import { setDriveLimits } from './set-drive-limits.ts';
 import { serveConnection } from './serve-connection.ts';
 import { setDrive } from './set-drive.ts';
-import { showDrive, showDrives } from './show-drive.ts';
+import { findAndShow, showDrives } from './show-drive.ts';
 import { writeDrive } from './write-drive.ts';
 
 /** Binds the use cases to what they work with. */
@@ -65,8 +66,8 @@ function driveService(context: ServiceContext): DriveService {
     image: (actor, request) => imageDrive(context, actor, request),
     async info(actor, driveId, detail) {
       await context.counters.flush();
-      const drive = await findReadable(context.metadata.drives, actor.userId, driveId);
-      return await showDrive(context, drive, actor, detail);
+      const find = () => findReadable(context.metadata.drives, actor.userId, driveId);
+      return await findAndShow(context, driveId, { find, viewerId: actor.userId, detail });
     },
     list: (actor, input) => listDriveIds(context, actor, input),
     infos: (actor, input, detail) => listDriveInfos(context, actor, input, detail),
@@ -131,7 +132,7 @@ function administrationService(context: ServiceContext): AdministrationService {
     async driveInfo(actor, driveId) {
       requireAdmin(actor);
       await context.counters.flush();
-      return await showDrive(context, await findAny(context.metadata.drives, driveId), null, 'full');
+      return await showAnyDrive(context, driveId);
     },
     async *driveInfos(actor, { after, limit }) {
       requireAdmin(actor);
@@ -145,6 +146,11 @@ function administrationService(context: ServiceContext): AdministrationService {
       yield* listActivity(context, null);
     },
   };
+}
+
+async function showAnyDrive(context: ServiceContext, driveId: string): Promise<Info> {
+  const find = () => findAny(context.metadata.drives, driveId);
+  return await findAndShow(context, driveId, { find, viewerId: null, detail: 'full' });
 }
 
 function masterKeyService(context: ServiceContext): MasterKeyService {
