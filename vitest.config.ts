@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { ONE_NODE_FILES } from './test/helpers/one-node-files.ts';
 
 export default defineConfig({
   test: {
@@ -28,6 +29,20 @@ export default defineConfig({
           // They mostly wait, for what is to be found gone.
           maxWorkers: 3,
           testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // The same tests again, where each server is two nodes over one PostgreSQL and one pool in Ceph.
+          name: 'two-nodes',
+          include: ['test/e2e/*.test.ts'],
+          exclude: Object.keys(ONE_NODE_FILES),
+          env: { DRIVEBAY_TEST_NODES: '2' },
+          globalSetup: ['test/helpers/one-node-files.ts', 'test/ceph/global-setup.ts'],
+          maxWorkers: 2,
+          testTimeout: 300_000,
           hookTimeout: 120_000,
         },
       },

@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer } from '../helpers/drive-client.ts';
 import { ADMIN_AUTH, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
+import { storedVolume } from '../helpers/stored-volume.ts';
 import { rawSocket, requestHead } from './raw-socket.ts';
 
 let server: ServerProcess;
@@ -192,7 +191,7 @@ test('413: a command’s body that is larger than any command needs, before it h
 
 test('500: a broken drive is Drivebay’s own fault, with an id that the log has too', async () => {
   const broken = await server.create('size 1M\nencryption:cipher none');
-  rmSync(join(server.dataDirectory, 'pools/default/drives', broken.slice(0, 2), `${broken}.img`));
+  await (await storedVolume(server, broken)).remove();
   const answer = await server.get(`/drives/${broken}/read/0/1`);
   expect([500, 503]).toContain(answer.status);
   expectError(answer, answer.status, answer.status === 500 ? 'failed' : 'system');
@@ -202,15 +201,17 @@ test('500: a broken drive is Drivebay’s own fault, with an id that the log has
 });
 
 test('503: a connection too many is told so with Retry-After, and room is made when others end', async () => {
-  const held = await Promise.all(Array.from({ length: 40 }, async () => rawSocket(server.port)));
+  // The limit is that of one process.
+  const { port } = server.nodes[0];
+  const held = await Promise.all(Array.from({ length: 40 }, async () => rawSocket(port)));
   try {
-    using raw = await rawSocket(server.port, requestHead(ADMIN_AUTH, 'GET /drives/list'));
+    using raw = await rawSocket(port, requestHead(ADMIN_AUTH, 'GET /drives/list'));
     expect(await raw.untilClosed()).toMatch(/^HTTP\/1.1 503 [^]*X-Elastic-Error: system[^]*$/i);
     expect(raw.received()).toMatch(/^Retry-After: \d+/im);
   } finally {
     for (const raw of held) raw[Symbol.dispose]();
   }
-  await expect.poll(async () => (await server.get('/drives/list')).status).toBe(200);
+  await expect.poll(async () => (await server.nodes[0].get('/drives/list')).status).toBe(200);
 });
 
 describe('what is no HTTP is a 400 of the same form', () => {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { insertDrives, sampleDrive } from '../../src/metadata/describe-sample-rows.ts';
-import { openSqliteStore } from '../../src/metadata/sqlite/sqlite-store.ts';
 import { ADMIN_USER, scratchDirectory, startServer } from '../helpers/server-process.ts';
+import { openTestStore } from '../helpers/test-metadata.ts';
 
 const DRIVES = 100_000;
 /** All drives' info as objects takes many times this; a server that kept it would run out of memory. */
@@ -18,7 +18,7 @@ test('a list of 100,000 drives is sent again and again by a server with a small 
   {
     await using _first = await startServer({ dataDirectory });
   }
-  const store = await openSqliteStore({ path: join(dataDirectory, 'metadata.sqlite') });
+  const store = await openTestStore(dataDirectory);
   for (let done = 0; done < DRIVES; done += 1000) {
     const drives = Array.from({ length: 1000 }, () =>
       sampleDrive(ADMIN_USER, { driveId: randomUUID(), poolName: 'default', cipher: 'none', tags: ['many'] }),

@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { image, noise } from '../helpers/sample-bytes.ts';
 import { ADMIN_AUTH, scratchDirectory, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
+import { storedVolume } from '../helpers/stored-volume.ts';
 import { FIRST_PAIR } from '../helpers/tls-pairs.ts';
 
 // Drives as the NBD clients of Debian see them: libnbd, QEMU, fio.
@@ -53,8 +54,7 @@ async function release(server: ServerProcess, { drive, server: holder }: Claim):
 }
 
 async function storedBytes(server: ServerProcess, drive: string): Promise<number> {
-  const directory = join(server.dataDirectory, 'pools', 'default', 'drives', drive.slice(0, 2));
-  return (await stat(join(directory, `${drive}.img`))).blocks * 512;
+  return await (await storedVolume(server, drive)).dataBytes();
 }
 
 describe.each([

@@ -114,10 +114,11 @@ test('a second server on the same data directory is refused, and the first goes 
 });
 
 test('a port that is taken is told plainly', async () => {
-  const args = ['--listen', `127.0.0.1:${server.port}`];
+  const { port } = server;
+  const args = ['--listen', `127.0.0.1:${port}`];
   const { exitCode, output } = await startRefused({ dataDirectory: join(scratch, 'other'), args });
   expect(exitCode).not.toBe(0);
-  expect(output).toContain(`127.0.0.1:${server.port}`);
+  expect(output).toContain(`127.0.0.1:${port}`);
   expect(output).not.toMatch(/\n\s+at /);
 });
 

@@ -42,18 +42,31 @@ export interface DriveClient {
 
 const PIECE_BYTES = 4 * 1024 * 1024;
 
+/** A user of one server. */
 export function createDriveClient(options: {
   readonly port: number;
   readonly auth: string | null;
 }): DriveClient {
-  const send = (call: Call): Promise<Answer> => sendOnce(options, call);
+  return clientOver({ port: () => options.port, send: (call) => sendOnce(options, call) });
+}
+
+/** A user whose requests go this way. */
+export function clientOver({
+  port,
+  send,
+}: {
+  readonly port: () => number;
+  readonly send: DriveClient['send'];
+}): DriveClient {
   const json = async (path: string, body?: string): Promise<unknown> => {
     const headers = { accept: 'application/json' };
     const call = body === undefined ? { path, headers } : { method: 'POST', path, headers, body };
     return JSON.parse(passed(await send(call), path).text) as unknown;
   };
   return {
-    port: options.port,
+    get port() {
+      return port();
+    },
     send,
     json,
     get: (path) => send({ path }),
