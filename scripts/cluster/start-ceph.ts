@@ -18,11 +18,13 @@ const OSD_BYTES = 20 * 1024 ** 3;
 const NEEDLESS_MODULES =
   'balancer crash devicehealth orchestrator pg_autoscaler progress rbd_support restful status telemetry volumes';
 
+const LOOPBACK = '127.0.0.1';
+
 /**
- * Starts an empty Ceph cluster from Debian's packages, on loopback: one monitor, one manager and three OSDs, which keep
- * two copies, in one directory. It takes about 0.8 GB of memory, and ends with this process at the latest.
+ * Starts an empty Ceph cluster from Debian's packages, on loopback or another address: one monitor, one manager and three
+ * OSDs, which keep two copies, in one directory. It takes about 0.8 GB of memory, and ends with this process at the latest.
  */
-export async function startCephCluster(): Promise<CephCluster & AsyncDisposable> {
+export async function startCephCluster({ address = LOOPBACK } = {}): Promise<CephCluster & AsyncDisposable> {
   const directory = await mkdtemp(join(tmpdir(), 'drivebay-ceph-'));
   const daemons: Daemon[] = [];
   const dispose = async (): Promise<void> => {
@@ -31,9 +33,9 @@ export async function startCephCluster(): Promise<CephCluster & AsyncDisposable>
   };
   try {
     // Below the range that connections are given their ports from.
-    const monitor = `127.0.0.1:${randomInt(15_000, 32_000)}`;
+    const monitor = `${address}:${randomInt(15_000, 32_000)}`;
     const cluster = cephCluster(directory);
-    await writeFile(cluster.confPath, settingsText({ directory, monitor }));
+    await writeFile(cluster.confPath, settingsText({ directory, address, monitor }));
     const start = (kind: string, id: string): void => void daemons.push(startDaemon(cluster, kind, id));
     await makeMonitor(cluster, monitor);
     start('mon', 'a');
@@ -82,12 +84,13 @@ function startDaemon({ confPath, directory }: CephCluster, kind: string, id: str
   };
 }
 
-function settingsText({ directory, monitor }: { directory: string; monitor: string }): string {
+function settingsText(options: { directory: string; address: string; monitor: string }): string {
+  const { directory, address, monitor } = options;
   return `[global]
 fsid = ${randomUUID()}
 mon initial members = a
 mon host = v2:${monitor}
-public addr = 127.0.0.1
+public addr = ${address}
 ms bind msgr1 = false
 keyring = ${directory}/$name.keyring
 pid file = ${directory}/$name.pid

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,6 +12,7 @@ import { connectNbd } from '../helpers/nbd-client.ts';
 import { noise } from '../helpers/sample-bytes.ts';
 import { scratchDirectory, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
+import { claimDrive, takeOverDrive } from './ceph-nodes.ts';
 import { createRbdPlace, testCluster } from './scratch-rbd.ts';
 
 // Two nodes over one PostgreSQL and one Ceph cluster: either can serve every drive.
@@ -53,21 +54,16 @@ afterAll(async () => {
   await rm(scratch, { recursive: true });
 });
 
-async function claim(node: ServerProcess, drive: string, pairs = ''): Promise<string> {
-  const answer = await node.json(`/drives/${drive}/claim`, `server ${randomUUID()}\n${pairs}`);
-  return String((answer as Record<string, string>)['attach:tcp']);
-}
-
 test('what one node has written the other reads, and a takeover through one cuts at the other', async () => {
   const drive = await a.create('size 8M');
   expect((await a.write(`${drive}/7`, noise('first', MIB))).status).toBe(204);
   expect((await b.read(drive, 7, MIB)).equals(noise('first', MIB))).toBe(true);
   let [holder, next] = [a, b];
-  using first = await connectNbd(await claim(holder, drive));
+  using first = await connectNbd(await claimDrive(holder, drive));
   let client = first;
   for (let round = 0; round < 4; round += 1) {
     await client.write(4096 * round, noise(`round ${round}`, 4096));
-    const uri = await claim(next, drive, 'takeover true');
+    const uri = await claimDrive(next, drive, 'takeover true');
     await expect(client.write(0, BLOCK)).rejects.toBeInstanceOf(Error);
     client = await connectNbd(uri);
     expect((await client.read(4096 * round, 4096)).equals(noise(`round ${round}`, 4096))).toBe(true);
@@ -111,7 +107,7 @@ test('a drive that another node has open leaves nothing in Ceph when it is destr
 
 test('a node that is stopped in the middle of writes changes nothing once its drive was taken over, and comes back', async () => {
   const drive = await a.create('size 64M\nencryption:cipher none');
-  using old = await connectNbd(await claim(a, drive));
+  using old = await connectNbd(await claimDrive(a, drive));
   const lanes = Array.from({ length: 16 }, async (_, lane) => {
     for (let at = lane; ; at = (at + 16) % 64) await old.write(at * MIB, Buffer.alloc(MIB, 1));
   });
@@ -119,11 +115,7 @@ test('a node that is stopped in the middle of writes changes nothing once its dr
   await expect.poll(async () => (await b.read(drive, 5 * MIB, 1))[0]).toBe(1);
   process.kill(a.pid, 'SIGSTOP');
   try {
-    // It may have stopped within a transaction, which is in everybody's way until the database ends it.
-    const takeover = () => claim(b, drive, 'takeover true').catch((error: unknown) => String(error));
-    let uri = await takeover();
-    while (/: 503 /.test(uri)) uri = await takeover();
-    using taken = await connectNbd(uri);
+    using taken = await connectNbd(await takeOverDrive(b, drive));
     for (let at = 0; at < 64; at += 1) await taken.write(at * MIB, Buffer.alloc(MIB, 2));
   } finally {
     process.kill(a.pid, 'SIGCONT');
@@ -138,7 +130,7 @@ test('a node that loses the database lets go of drives, and another takes them a
   const [source, target] = [await a.create('size 96M'), await a.create('size 128M')];
   const piece = noise('piece', 4 * MIB);
   for (let at = 0; at < 96; at += 4) expect((await a.write(`${source}/${at}M`, piece)).status).toBe(204);
-  using old = await connectNbd(await claim(a, drive));
+  using old = await connectNbd(await claimDrive(a, drive));
   await old.write(0, BLOCK);
   expect((await a.post(`/drives/${target}/image/${source}/gzip`)).status).toBe(204);
   const leased = () => postgres.query('select lease_owner from imaging_jobs', database.database);
@@ -151,7 +143,7 @@ test('a node that loses the database lets go of drives, and another takes them a
   const writes = (async () => {
     for (;;) await old.write(0, BLOCK);
   })().catch((error: unknown) => error);
-  const taken = await connectNbd(await claim(b, drive, 'takeover true'));
+  const taken = await connectNbd(await takeOverDrive(b, drive));
   await taken.write(0, Buffer.alloc(4096, 2));
   expect(await writes).toBeInstanceOf(Error);
   await a.stop('SIGKILL');

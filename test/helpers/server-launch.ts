@@ -17,6 +17,8 @@ export interface LaunchOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** What to run instead of the source, such as the installed command. */
   readonly command?: readonly [string, ...string[]] | undefined;
+  /** What is put before that, such as what runs it in a network of its own. */
+  readonly enter?: readonly string[] | undefined;
 }
 
 /** A server's process, which may not serve yet. */
@@ -55,7 +57,8 @@ async function spawnServer({
   config,
   args,
   env,
-  command,
+  command = [process.execPath, MAIN],
+  enter = [],
 }: LaunchOptions): Promise<ChildProcess> {
   const flags = ['--data-dir', dataDirectory, '--listen', '127.0.0.1:0', ...(args ?? [])];
   if (config !== undefined) {
@@ -63,7 +66,7 @@ async function spawnServer({
     await writeFile(configPath, config);
     flags.push('--config', configPath);
   }
-  const [program, ...programArgs] = command ?? [process.execPath, MAIN];
+  const [program = '', ...programArgs] = [...enter, ...command];
   return spawn(program, [...programArgs, 'serve', ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

@@ -13,6 +13,8 @@ import type { PostgresOptions } from './postgres-options.ts';
 const run = promisify(execFile);
 
 export interface ScratchPostgresOptions {
+  /** An address of this machine that it listens on besides loopback, for clients from outside. */
+  readonly address?: string;
   /** Lines for postgresql.conf. */
   readonly settings?: readonly string[];
   /** Whether commits are synced to the disk: for measurements, and for tests that lose the power. */
@@ -32,6 +34,7 @@ export interface ScratchPostgres extends AsyncDisposable {
   start(): Promise<void>;
 }
 
+const LOOPBACK = '127.0.0.1';
 const SUPERUSER = 'postgres';
 const PASSWORD = 'scratch-Password_1';
 const START_TIMEOUT_MS = 30_000;
@@ -55,6 +58,7 @@ export async function startScratchPostgres(options: ScratchPostgresOptions = {})
   const port = await freePort();
   await makeCluster({ programs, user, data });
   await appendFile(join(data, 'postgresql.conf'), settingsText(options, port, directory));
+  await appendFile(join(data, 'pg_hba.conf'), 'host all all samenet scram-sha-256\n');
 
   const server = createServerProcess({ programs, user, data });
   let databases = 0;
@@ -63,12 +67,12 @@ export async function startScratchPostgres(options: ScratchPostgresOptions = {})
     ...server,
     port,
     directory,
-    query: async (sql, database = 'postgres') => await queryOnce(address(port, database), sql),
+    query: async (sql, database = 'postgres') => await queryOnce(addressOf(port, database), sql),
     async createDatabase() {
       databases += 1;
       const database = `drivebay${databases}`;
-      await queryOnce(address(port, 'postgres'), `create database ${database}`);
-      return address(port, database);
+      await queryOnce(addressOf(port, 'postgres'), `create database ${database}`);
+      return addressOf(port, database);
     },
     async [Symbol.asyncDispose]() {
       await server.stop('immediate');
@@ -77,9 +81,9 @@ export async function startScratchPostgres(options: ScratchPostgresOptions = {})
   };
 }
 
-function address(port: number, database: string): PostgresOptions & { readonly password: string } {
+function addressOf(port: number, database: string): PostgresOptions & { readonly password: string } {
   const limits = { maxConnections: 5, timeoutMs: 5000 };
-  return { host: '127.0.0.1', port, database, user: SUPERUSER, password: PASSWORD, tls: null, ...limits };
+  return { host: LOOPBACK, port, database, user: SUPERUSER, password: PASSWORD, tls: null, ...limits };
 }
 
 async function queryOnce(
@@ -166,14 +170,14 @@ async function makeCluster({ programs, user, data }: Installation): Promise<void
 }
 
 function settingsText(
-  { settings = [], isDurable = false }: ScratchPostgresOptions,
+  { settings = [], isDurable = false, address }: ScratchPostgresOptions,
   port: number,
   socketDirectory: string,
 ): string {
   const speed = isDurable ? [] : ['fsync = off', 'full_page_writes = off'];
   const lines = [
     `port = ${port}`,
-    `listen_addresses = '127.0.0.1'`,
+    `listen_addresses = '${[LOOPBACK, ...(address === undefined ? [] : [address])].join()}'`,
     `unix_socket_directories = '${socketDirectory}'`,
     'max_connections = 60',
     ...speed,
@@ -209,7 +213,7 @@ async function unprivilegedUser(): Promise<User | null> {
 async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(15_000, 32_000);
-    const server = createServer().listen(port, '127.0.0.1');
+    const server = createServer().listen(port, LOOPBACK);
     const isFree = await once(server, 'listening').then(
       () => true,
       () => false,
