@@ -283,14 +283,17 @@ export interface Notice {
   readonly driveId: string;
 }
 
+/** A notice with the state of the node that is to heed it. */
+export interface OpenNotice extends Omit<Notice, 'driveId'> {
+  readonly nodeState: NodeState;
+}
+
 /** Notices that have not been heeded yet. */
 export interface NoticeReader {
   /** Those for this node, at most `limit`, in no order. */
   listOf(nodeId: string, limit: number): Promise<readonly Notice[]>;
-  /** Those of these notices that there still are, with the state of the node that is to heed them. */
-  listOpen(
-    noticeIds: readonly string[],
-  ): Promise<readonly { noticeId: string; nodeId: string; nodeState: NodeState }[]>;
+  /** Those of these notices that there still are. */
+  listOpen(noticeIds: readonly string[]): Promise<readonly OpenNotice[]>;
 }
 
 export interface NoticeWriter {

@@ -94,6 +94,34 @@ test('a change fails while a node that is gone cannot be kept out', async () => 
   expect(calls).toEqual(['default lost']);
 });
 
+test('a node that is there, but has not done what it was told for 15 s, is kept out, and not waited for until it has', async () => {
+  nodes.push(node('hanging', {}));
+  const { metadata } = context;
+  const described = { host: 'h', address: 'h:8600', version: '1.0.0', nbd: null };
+  await metadata.transaction((tx) => tx.nodes.register({ nodeId: 'hanging', ...described }));
+  const untilLate = async (notices: number): Promise<void> => {
+    const fences = calls.length;
+    const answer = change();
+    await expect.poll(() => metadata.notices.listOf('hanging', 9)).toHaveLength(notices);
+    scratch.clock.nowMs += 14_000;
+    await new Promise((later) => {
+      setTimeout(later, 200);
+    });
+    expect(calls).toHaveLength(fences);
+    scratch.clock.nowMs += 1_000;
+    await answer;
+  };
+  await untilLate(1);
+  expect(calls).toEqual(['default hanging']);
+  // It may have connected anew, and hang again.
+  await change();
+  expect(calls).toEqual(['default hanging', 'default hanging']);
+  const open = await metadata.notices.listOf('hanging', 9);
+  await metadata.transaction((tx) => tx.notices.remove(open.map(({ noticeId }) => noticeId)));
+  await untilLate(1);
+  expect(calls).toHaveLength(3);
+});
+
 test('so they are before a server is served that may come from one of them', async () => {
   nodes.push(node('lost', { state: 'gone' }));
   await untilOthersAreInLine(context, POOL);

@@ -1,8 +1,8 @@
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
-import { nodeName } from '../core/node.ts';
+import { NODE_GONE_MS, nodeName } from '../core/node.ts';
 import type { Node } from '../core/node.ts';
-import type { MetadataStore, MetadataTransaction } from '../metadata/metadata-store.ts';
+import type { MetadataStore, MetadataTransaction, OpenNotice } from '../metadata/metadata-store.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /** What other nodes were told of a drive. */
@@ -50,20 +50,28 @@ export function refuseGone(driveId: string, { onlyNode }: SentNotices): void {
 
 /**
  * Returns when all nodes have done what the notices ask of them. A node that is gone, or is gone meanwhile, has given up what
- * others can take over, and is kept from what it may still have under way.
+ * others can take over, and is kept from what it may still have under way. So is one that is there but has not done it for as
+ * long: what it waits for hangs in a pool that only others can reach.
  *
  * @throws DriveError system when the one node that can reach the drive is gone meanwhile, or the pool is inactive
  */
 export async function untilHeeded(
-  { metadata, goneNodes }: Pick<ServiceContext, 'metadata' | 'goneNodes'>,
+  { metadata, goneNodes, monotonicMs }: Pick<ServiceContext, 'metadata' | 'goneNodes' | 'monotonicMs'>,
   driveId: string,
   { noticeIds, onlyNode, gone, sharedPool }: SentNotices,
 ): Promise<void> {
+  const lateAtMs = monotonicMs() + NODE_GONE_MS;
   for (;;) {
-    const open = await metadata.notices.listOpen(noticeIds);
-    const isGone = open.some(({ nodeState }) => nodeState === 'gone');
-    if (isGone && onlyNode !== null) throw isAway(driveId, onlyNode);
-    if (open.every(({ nodeState }) => nodeState === 'gone')) {
+    const open = await listOpen({ metadata, goneNodes }, noticeIds);
+    if (onlyNode !== null && open.some(({ nodeState }) => nodeState === 'gone'))
+      throw isAway(driveId, onlyNode);
+    const awaited = open.filter(
+      ({ nodeId, nodeState }) =>
+        nodeState !== 'gone' && (sharedPool === null || !goneNodes.hanging.has(nodeId)),
+    );
+    const isLate = sharedPool !== null && monotonicMs() >= lateAtMs;
+    if (isLate) for (const { nodeId, noticeId } of awaited) goneNodes.hanging.set(nodeId, noticeId);
+    if (isLate || awaited.length === 0) {
       if (sharedPool !== null)
         await goneNodes.fence(sharedPool, [...gone, ...(await silentNodes(metadata, open))]);
       return;
@@ -72,6 +80,19 @@ export async function untilHeeded(
       setTimeout(resolve, POLL_MS);
     });
   }
+}
+
+/** Those of the notices that were not heeded yet. A node that has heeded what it was late with hangs no longer. */
+async function listOpen(
+  { metadata, goneNodes: { hanging } }: Pick<ServiceContext, 'metadata' | 'goneNodes'>,
+  noticeIds: readonly string[],
+): Promise<readonly OpenNotice[]> {
+  const late = [...hanging];
+  const open = await metadata.notices.listOpen([...noticeIds, ...late.map(([, noticeId]) => noticeId)]);
+  for (const [nodeId, lateId] of late) {
+    if (!open.some(({ noticeId }) => noticeId === lateId)) hanging.delete(nodeId);
+  }
+  return open.filter(({ noticeId }) => noticeIds.includes(noticeId));
 }
 
 /**
@@ -83,7 +104,7 @@ export async function untilHeeded(
 export async function untilOthersAreInLine(
   context: Pick<
     ServiceContext,
-    'metadata' | 'goneNodes' | 'node' | 'newUuid' | 'poolOwners' | 'mayHaveOtherNodes'
+    'metadata' | 'goneNodes' | 'monotonicMs' | 'node' | 'newUuid' | 'poolOwners' | 'mayHaveOtherNodes'
   >,
   drive: Pick<Drive, 'driveId' | 'poolName'>,
 ): Promise<void> {
