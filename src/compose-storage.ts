@@ -62,17 +62,17 @@ export async function openPools(options: {
   poolOwners: PoolOwners;
   installationId: string;
   arena: Arena;
+  lives: SharedArrayBuffer;
   onActive: (poolName: string) => void;
 }): Promise<Pools> {
   const { config, log, metadata, installationId, arena } = options;
   const configs = config.pools.map((pool): PoolConfig => {
     const { tier, domain, reserveBytes } = pool;
-    return { tier, domain, reserveBytes, spec: poolSpecOf(pool, options.node) };
+    return { tier, domain, reserveBytes, spec: poolSpecOf(pool, options) };
   });
-  const { memory } = arena;
   const start = (pool: PoolSpec, own: Pick<DataThreadSetup, 'transmission'>): DataThreadClient => {
     const scratch = arena.reserve(XTS_SCRATCH_BYTES);
-    const setup = { memory, scratch, pool, installationId, ...own };
+    const setup = { memory: arena.memory, scratch, pool, installationId, ...own };
     return startDataThread(setup, { now: systemClock.monotonicMs, onCrash: options.crash });
   };
   const request = { nodeId: options.node.nodeId, pools: configs.filter(isOfOneNode).map(toTakenPool) };
@@ -124,10 +124,11 @@ function toTakenPool({ spec, domain }: PoolConfig): TakenPool {
 
 function poolSpecOf(
   { name, directory, rbd }: PoolSetting,
-  { nodeId }: Pick<NodePresence, 'nodeId'>,
+  { node: { nodeId }, lives }: { node: Pick<NodePresence, 'nodeId'>; lives: SharedArrayBuffer },
 ): PoolSpec {
   if (directory !== null) return { kind: 'file', name, directory };
-  return { kind: 'rbd', name, ...rbd, nodeId, connection: new SharedArrayBuffer(RBD_CONNECTION_BYTES) };
+  const connection = new SharedArrayBuffer(RBD_CONNECTION_BYTES);
+  return { kind: 'rbd', name, ...rbd, nodeId, connection, lives };
 }
 
 function volumeLocation(pool: PoolSpec, driveId: string): string {

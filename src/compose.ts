@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
+import { POOL_LIVES_BYTES, poolLife } from './blockdev/pool-lives.ts';
 import type { Config } from './config/config.ts';
 import { createPieceLender } from './data-workers/piece-lender.ts';
 import type { PieceLender } from './data-workers/piece-lender.ts';
@@ -101,7 +102,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...membership,
     metadata,
     installationId,
-    arena: memory.arena,
+    ...memory,
     onActive: (poolName) => onPoolActive(poolName),
   });
   lifecycle.own('pools', () => pools.stop());
@@ -124,7 +125,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     attachUris,
   };
   const context = createContext(options, parts);
-  onPoolActive = (poolName) => finishInBackground(context, poolName);
+  onPoolActive = (poolName) => onReached(context, poolName);
   for (const { spec } of pools.configs) onPoolActive(spec.name);
   imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: node.nodeId });
   // What could not be recorded while the database was away is half done now.
@@ -200,6 +201,8 @@ interface Memory {
   readonly arena: Arena;
   readonly readLender: PieceLender;
   readonly bodyLender: PieceLender;
+  /** See `poolLife`. */
+  readonly lives: SharedArrayBuffer;
 }
 
 /** Half of the buffer memory for reads, half for bodies; what threads need for themselves comes on top. */
@@ -210,6 +213,7 @@ function planMemory(config: Config): Memory {
     arena,
     readLender: createPieceLender(arena, lendBytes),
     bodyLender: createPieceLender(arena, lendBytes),
+    lives: new SharedArrayBuffer(POOL_LIVES_BYTES),
   };
 }
 
@@ -237,6 +241,8 @@ function createContext({ config, log }: ServerOptions, parts: ContextParts): Ser
     poolLoads: createPoolLoads({ ...given, now, reportFailure }),
     volumes: createMovableVolumes(createThreadVolumes({ ...memory, ...given })),
     writes: createWriteTracker(),
+    reachedPools: new Set(),
+    poolLife: () => poolLife(memory.lives),
     creating: new Set(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),
@@ -258,6 +264,12 @@ function createContext({ config, log }: ServerOptions, parts: ContextParts): Ser
     randomBytes: (lengthBytes) => randomBytes(lengthBytes),
     reportFailure,
   };
+}
+
+/** A pool answers, for the first time or again. */
+function onReached(context: ServiceContext, poolName: string): void {
+  if (context.pools.statusOf(poolName).isActive) context.reachedPools.add(poolName);
+  finishInBackground(context, poolName);
 }
 
 /** Finishes in a pool what was left half done; what fails now is tried again when the pool comes back. */

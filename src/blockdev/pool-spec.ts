@@ -32,4 +32,6 @@ export interface RbdPoolSpec extends RbdPlace {
   readonly nodeId: string;
   /** The connection to the cluster that all threads share, of `RBD_CONNECTION_BYTES`. */
   readonly connection: SharedArrayBuffer;
+  /** Counts the lives of the process, for all its pools together; see `poolLife`. */
+  readonly lives: SharedArrayBuffer;
 }

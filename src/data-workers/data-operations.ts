@@ -2,6 +2,7 @@ import { encryptAhead } from '../blockdev/layers/in-place-write.ts';
 import { createVolume, fillHoles, openVolume, resizeVolume } from '../blockdev/luks-volume.ts';
 import { openPool } from '../blockdev/open-pool.ts';
 import type { OpenPool } from '../blockdev/open-pool.ts';
+import { refuseEarlierLife } from '../blockdev/pool-lives.ts';
 import type { Volume } from '../blockdev/volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import { MIB } from '../core/sizes.ts';
@@ -195,6 +196,7 @@ async function performOnDevice(thread: Thread, device: Volume, request: DeviceRe
     case 'read':
       return await device.read(request.offsetBytes, viewOf(memory, request.into));
     case 'write':
+      refuseEarlierLife(thread.setup.pool, request.life);
       return await write(thread, device, request.task);
     case 'send':
       return await send(thread, device, request);

@@ -15,12 +15,14 @@ const SPEC: VolumeSpec = {
 };
 const RANGE = { offsetBytes: 0, lengthBytes: 1 };
 const WRITE = {
+  life: 0,
   offsetBytes: 0,
   body: { encryptedBytes: 0, segments: [], release: () => undefined },
   encoding: 'identity',
   sha256: null,
 } as const;
 const CONNECTION: NbdConnection = {
+  life: 0,
   descriptor: 7,
   isReadOnly: false,
   form: 'simple',

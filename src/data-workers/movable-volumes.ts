@@ -6,6 +6,7 @@ import type { VolumeSpec } from './volume.ts';
 import { VolumePlaces } from './volume-places.ts';
 import type {
   AttachedConnection,
+  BodyPlace,
   BodyWrite,
   IncomingBody,
   LentPiece,
@@ -78,7 +79,7 @@ class MovableVolumes implements Volumes {
     }
   }
 
-  async receive(spec: VolumeSpec, body: IncomingBody, write: Omit<BodyWrite, 'body'>): Promise<ReceivedBody> {
+  async receive(spec: VolumeSpec, body: IncomingBody, write: BodyPlace): Promise<ReceivedBody> {
     return await this.#places.reading(spec, (place) => this.#volumes.receive(place, body, write));
   }
 

@@ -22,6 +22,8 @@ export interface DataThreadSetup {
 /** An NBD connection whose handshake is over. */
 export interface ServedConnection {
   readonly connectionId: number;
+  /** In which it was let through; see `poolLife`. */
+  readonly life: number;
   readonly spec: VolumeSpec;
   readonly descriptor: number;
   readonly isReadOnly: boolean;
@@ -105,7 +107,7 @@ export interface Operations {
   read: { request: { driveId: string; offsetBytes: number; into: Segment }; result: null };
   /** Answers the bytes written, after decompression, and whether they are on stable storage already. */
   write: {
-    request: { driveId: string; task: WriteTask };
+    request: { driveId: string; life: number; task: WriteTask };
     result: { writtenBytes: number; isDurable: boolean };
   };
   /** Sends the head and then the range to a socket, by way of `through`; ends early when the client is slow. */

@@ -2,6 +2,7 @@ import type { DeviceEvents } from '../blockdev/block-device.ts';
 import type { LockPause } from '../blockdev/layers/drive-lock.ts';
 import { writeInPlace } from '../blockdev/layers/in-place-write.ts';
 import { openVolume } from '../blockdev/luks-volume.ts';
+import { refuseEarlierLife } from '../blockdev/pool-lives.ts';
 import type { Volume } from '../blockdev/volume.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
@@ -70,6 +71,8 @@ export class ServedConnections {
     try {
       const device = await this.#open(connection);
       try {
+        // After it was opened: what is open now is of this life or an earlier one.
+        refuseEarlierLife(this.#parts.setup.pool, connection.life);
         return await this.#serve(connection, device);
       } finally {
         await device.close();

@@ -18,6 +18,7 @@ import type { VolumeSpec } from './volume.ts';
 import type { ServedAttachment, StoredVolume, StoredVolumes } from './stored-volumes.ts';
 import type {
   BodyWrite,
+  BodyPlace,
   IncomingBody,
   LentPiece,
   LentPieces,
@@ -148,7 +149,7 @@ class ThreadVolumes implements StoredVolumes {
     }
   }
 
-  async receive(spec: VolumeSpec, body: IncomingBody, write: Omit<BodyWrite, 'body'>): Promise<ReceivedBody> {
+  async receive(spec: VolumeSpec, body: IncomingBody, write: BodyPlace): Promise<ReceivedBody> {
     const { driveId } = spec;
     const { offsetBytes } = write;
     const isAhead = canEncryptAhead(spec, write, body.lengthBytes);
@@ -302,7 +303,7 @@ class ThreadVolumes implements StoredVolumes {
   }
 
   async #writeAdmitted(spec: VolumeSpec, write: BodyWrite): Promise<Operations['write']['result']> {
-    const { offsetBytes, body, encoding, sha256 } = write;
+    const { life, offsetBytes, body, encoding, sha256 } = write;
     const bodyBytes = body.segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
     const { isPoolLow, done } = await this.#options.pools.admitWrite(spec.poolName, bodyBytes);
     let writtenBytes = 0;
@@ -314,7 +315,7 @@ class ThreadVolumes implements StoredVolumes {
       const left = { sha256: isCompared ? null : sha256, isPoolLow };
       const task = { offsetBytes, segments, encryptedBytes, encoding, ...left };
       const { driveId } = spec;
-      const written = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, task }));
+      const written = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, life, task }));
       ({ writtenBytes } = written);
       return written;
     } finally {
@@ -326,7 +327,7 @@ class ThreadVolumes implements StoredVolumes {
 /** Whether nothing that will be looked at is lost when a body is encrypted while it comes. */
 function canEncryptAhead(
   { volumeKey }: VolumeSpec,
-  { offsetBytes, encoding, sha256 }: Omit<BodyWrite, 'body'>,
+  { offsetBytes, encoding, sha256 }: BodyPlace,
   lengthBytes: number,
 ): boolean {
   const isPlain = encoding === 'identity' && sha256 === null;

@@ -28,7 +28,7 @@ export interface Volumes {
   /** Begins to read for a client that is slow: as `read`, but what it is waited for with is memory of its own. */
   readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece>;
   /** Takes in a whole body, up to 64 MiB, as it comes, to be written to this very place by `write`. */
-  receive(spec: VolumeSpec, body: IncomingBody, write: Omit<BodyWrite, 'body'>): Promise<ReceivedBody>;
+  receive(spec: VolumeSpec, body: IncomingBody, write: BodyPlace): Promise<ReceivedBody>;
   /** Writes a received body as a whole or not at all, durably; answers the bytes written. */
   write(spec: VolumeSpec, request: BodyWrite): Promise<number>;
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
@@ -46,6 +46,8 @@ export interface Volumes {
 
 /** An NBD connection whose handshake is over. */
 export interface NbdConnection {
+  /** In which it was let through; see `poolLife`. */
+  readonly life: number;
   /** Of its socket, which nobody else reads or writes until it has ended. */
   readonly descriptor: number;
   readonly isReadOnly: boolean;
@@ -66,12 +68,18 @@ export interface AttachedConnection {
   detach(): Promise<void>;
 }
 
-/** What a write consists of once its body is there. */
-export interface BodyWrite {
+/** What a body is and where it goes. */
+export interface BodyPlace {
   readonly offsetBytes: number;
-  readonly body: ReceivedBody;
   readonly encoding: 'identity' | 'gzip';
   readonly sha256: Uint8Array | null;
+}
+
+/** What a write consists of once its body is there. */
+export interface BodyWrite extends BodyPlace {
+  readonly body: ReceivedBody;
+  /** In which it was let through; see `poolLife`. */
+  readonly life: number;
 }
 
 /** A socket that nobody else writes to until the call has ended. */

@@ -30,8 +30,6 @@ export function describeNoticeQueries(store: () => MetadataStore): void {
           { noticeId: other.noticeId, nodeId: 'b', nodeState: 'gone' },
         ]),
       );
-      await store().transaction((tx) => tx.notices.removeOf('b'));
-      expect(await store().notices.listOf('b', 10)).toEqual([]);
       expect(await store().notices.listOpen([])).toEqual([]);
     });
 

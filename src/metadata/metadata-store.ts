@@ -301,8 +301,6 @@ export interface NoticeWriter {
   put(notice: Notice): Promise<void>;
   /** They have been heeded. */
   remove(noticeIds: readonly string[]): Promise<void>;
-  /** All of this node's have become pointless. */
-  removeOf(nodeId: string): Promise<void>;
 }
 
 /** Facts about the installation itself: its UUID, the id of its master key. */

@@ -151,6 +151,23 @@ test('while the one node that can reach the drive is gone its claims stay as the
   expect(await other.service.claims.list(owner, drive.driveId)).toMatchObject([{ server: A }]);
 });
 
+test('a node that has started anew heeds nothing of a drive before it has reached its pool', async () => {
+  const { reachedPools, metadata } = scratch.context;
+  reachedPools.delete(drive.poolName);
+  let isAnswered = false;
+  const answer = whileHeeding(other.service.claims.claim(owner, drive.driveId, { serverId: A })).then(() => {
+    isAnswered = true;
+  });
+  await expect.poll(() => metadata.notices.listOf('this', 9)).toHaveLength(1);
+  await new Promise((later) => {
+    setTimeout(later, 200);
+  });
+  expect(isAnswered).toBe(false);
+  reachedPools.add(drive.poolName);
+  await answer;
+  expect(await metadata.notices.listOf('this', 9)).toEqual([]);
+});
+
 test('limits that are changed through another node are applied here', async () => {
   const admin = await scratch.addUser({ isAdmin: true });
   await other.service.administration.setDriveLimits(admin, drive.driveId, { iops: 5 });

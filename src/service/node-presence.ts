@@ -58,8 +58,6 @@ export async function registerNode({
     await refuseTwin(await tx.nodes.list(), description);
     await tx.nodes.removeUnheard(FORGOTTEN_MS);
     await tx.nodes.register(description);
-    // A process that has only just started does nothing that it could be asked to end.
-    await tx.notices.removeOf(nodeId);
   });
 
   async function beat(): Promise<void> {

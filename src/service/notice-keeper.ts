@@ -20,8 +20,8 @@ export function createNoticeKeeper(context: ServiceContext): NoticeKeeper {
 
   async function heed(notice: Notice): Promise<void> {
     try {
-      await heedDrive(context, notice.driveId);
-      await metadata.transaction((tx) => tx.notices.remove([notice.noticeId]));
+      const isHeeded = await heedDrive(context, notice.driveId);
+      if (isHeeded) await metadata.transaction((tx) => tx.notices.remove([notice.noticeId]));
     } catch (error) {
       // It is still there, and looked at again.
       reportFailure(error, `heeding another node's notice of drive ${notice.driveId}`);
@@ -47,12 +47,18 @@ export function createNoticeKeeper(context: ServiceContext): NoticeKeeper {
 /**
  * Brings what this process does with a drive in line with the metadata: cuts servers whose claim is no more, waits for
  * writes that were let through before, applies limits, and ends what another node has begun to destroy.
+ *
+ * @returns false when that must wait for the drive's pool, where a process of this node before this one may have requests
+ * on their way until the pool is reached
  */
-async function heedDrive(context: ServiceContext, driveId: string): Promise<void> {
+async function heedDrive(context: ServiceContext, driveId: string): Promise<boolean> {
   const { metadata, connections, writes, volumeKeys, pools, poolOwners, node } = context;
   // Before the claims are read: a connection that is newer than them may have a newer claim.
   const before = connections.list(driveId);
   const [drive, claims] = await Promise.all([metadata.drives.find(driveId), metadata.claims.list([driveId])]);
+  const poolName = drive?.poolName ?? null;
+  const isShared = poolName !== null && poolOwners.ownerOf(poolName) === null;
+  if (isShared && !context.reachedPools.has(poolName)) return false;
   const newer = connections
     .list(driveId)
     .filter(
@@ -61,15 +67,16 @@ async function heedDrive(context: ServiceContext, driveId: string): Promise<void
   await cutOthers(context, driveId, [...liveClaims(claims, context.now()), ...newer]);
   await writes.quiesce(driveId);
   connections.limitsChanged(driveId);
-  if (drive?.state !== 'destroying') return;
+  if (drive?.state !== 'destroying') return true;
   volumeKeys.forget(driveId);
   // Ceph removes no image that somebody has open.
   if (pools.statusOf(drive.poolName).isActive) await pools.threadsOf(drive.poolName).closeVolume(driveId);
-  if (poolOwners.ownerOf(drive.poolName) !== node.nodeId) return;
+  if (poolOwners.ownerOf(drive.poolName) !== node.nodeId) return true;
   try {
     await finishDestroy(context, drive);
   } catch (error) {
     // The drive is gone for its owner; the rest is done when the pool comes back, or at the next start.
     context.reportFailure(error, `removing the volume of destroyed drive ${driveId}`);
   }
+  return true;
 }

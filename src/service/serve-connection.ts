@@ -16,6 +16,7 @@ export async function serveConnection(
 ): Promise<string> {
   const { driveId, serverId, epoch, access } = claim;
   const { poolName } = drive;
+  const life = context.poolLife();
   const registered = context.connections.register({ driveId, poolName, serverId, epoch }, drive.limits);
   try {
     if (!(await isClaimCurrent(context, claim))) return 'cut';
@@ -25,6 +26,7 @@ export async function serveConnection(
     const { limit, stats } = registered;
     const connection = context.volumes.attach(spec, {
       ...transmission,
+      life,
       isReadOnly: access === 'ro',
       limit,
       stats,

@@ -22,6 +22,10 @@ export interface ServiceContext {
   /** This process among those that use the same database. */
   readonly node: Pick<NodePresence, 'nodeId' | 'state' | 'isFenced'>;
   readonly pools: Pools;
+  /** Those that have been active since this process has started. */
+  readonly reachedPools: Set<string>;
+  /** Taken before the claims of a drive are looked at, and given to what is then done with its volume. */
+  readonly poolLife: () => number;
   /** Which pools other nodes have. */
   readonly poolOwners: PoolOwners;
   /** Keeps nodes that are gone from what others are given. */

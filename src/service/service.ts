@@ -144,7 +144,7 @@ export interface AttachmentService {
 }
 
 /** An NBD connection whose handshake is over. */
-export type Transmission = Omit<NbdConnection, 'isReadOnly' | 'limit' | 'stats'>;
+export type Transmission = Omit<NbdConnection, 'isReadOnly' | 'limit' | 'stats' | 'life'>;
 
 export interface Attachment {
   readonly claim: Claim;

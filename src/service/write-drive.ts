@@ -44,13 +44,14 @@ async function writeReceived(
   body: ReceivedBody,
 ): Promise<void> {
   const startedAtMs = context.monotonicMs();
+  const life = context.poolLife();
   const { drive, hasExpiredClaims } = await findWritable(context, actor, driveId, request);
   // A server whose lease has run out may still be connected.
   if (hasExpiredClaims) await endExpiredClaims(context, driveId);
   const spec = await context.volumeKeys.specOf(drive);
   const { offsetBytes, encoding, sha256 } = request;
   refuseFenced(context, drive.poolName);
-  const bytes = await context.volumes.write(spec, { offsetBytes, body, encoding, sha256 });
+  const bytes = await context.volumes.write(spec, { life, offsetBytes, body, encoding, sha256 });
   const seconds = (context.monotonicMs() - startedAtMs) / 1000;
   context.counters.count(driveId, { kind: 'write', bytes, seconds });
   if (drive.imagingError !== null) await clearImagingError(context, driveId);

@@ -66,6 +66,24 @@ test('a node that is fenced changes nothing any more, and has its drives again o
   await taken.close();
 });
 
+test('a process keeps out what the last one of its node still has under way', async () => {
+  const place = await createRbdPlace('lives');
+  const [dead, next] = [
+    openRbdPlace({ ...place, nodeId: 'node-9' }),
+    openRbdPlace({ ...place, nodeId: 'node-9' }),
+  ];
+  expect(dead.checkMark({ ...OURS, poolName: 'lives' })).toEqual({ ok: true, isReopened: true });
+  await dead.pool.create(SCRATCH_DRIVE, MIB);
+  const opened = await dead.pool.open(SCRATCH_DRIVE, 'read-write');
+  await opened.write(0, new Uint8Array(MIB).fill(1));
+  expect(next.checkMark({ ...OURS, poolName: 'lives' })).toEqual({ ok: true, isReopened: true });
+  const taken = await next.pool.open(SCRATCH_DRIVE, 'read-write');
+  await taken.write(0, new Uint8Array(MIB).fill(2));
+  await expect(async () => await opened.write(0, new Uint8Array(MIB).fill(3))).rejects.toEqual(KEPT_OUT);
+  expect(await firstByte(taken)).toBe(2);
+  await taken.close();
+});
+
 test('a node that nobody has heard of has nothing to be kept from', async () => {
   const [, other] = nodes();
   const before = await testCluster().ceph('osd', 'blocklist', 'ls');

@@ -1,6 +1,7 @@
 import { inject } from 'vitest';
 import { openPool } from '../../src/blockdev/open-pool.ts';
 import type { OpenPool } from '../../src/blockdev/open-pool.ts';
+import { POOL_LIVES_BYTES } from '../../src/blockdev/pool-lives.ts';
 import type { RbdPoolSpec } from '../../src/blockdev/pool-spec.ts';
 import { RBD_CONNECTION_BYTES } from '../../src/blockdev/rbd/rbd-connection.ts';
 import { cephCluster } from '../../scripts/cluster/ceph-cluster.ts';
@@ -12,7 +13,7 @@ export function testCluster(): CephCluster {
 }
 
 /** A pool in Ceph, with a user that may do there what docs/operating/ceph.md says, and no more. */
-export async function createRbdPlace(cephPool: string): Promise<Omit<RbdPoolSpec, 'connection'>> {
+export async function createRbdPlace(cephPool: string): Promise<RbdPlaceOfNode> {
   const cluster = testCluster();
   await cluster.createPool(cephPool);
   const capabilities = ['mon', 'profile rbd', 'osd', `profile rbd pool=${cephPool}`];
@@ -23,6 +24,14 @@ export async function createRbdPlace(cephPool: string): Promise<Omit<RbdPoolSpec
 }
 
 /** Opens the place as a pool, over a connection of its own, as another process would. */
-export function openRbdPlace(place: Omit<RbdPoolSpec, 'connection'>): OpenPool {
-  return openPool({ ...place, connection: new SharedArrayBuffer(RBD_CONNECTION_BYTES) });
+export function openRbdPlace(place: RbdPlaceOfNode): OpenPool {
+  return openPool(rbdPoolSpec(place));
 }
+
+/** The place as a process knows it that has not connected yet. */
+export function rbdPoolSpec(place: RbdPlaceOfNode): RbdPoolSpec {
+  const connection = new SharedArrayBuffer(RBD_CONNECTION_BYTES);
+  return { ...place, connection, lives: new SharedArrayBuffer(POOL_LIVES_BYTES) };
+}
+
+type RbdPlaceOfNode = Omit<RbdPoolSpec, 'connection' | 'lives'>;

@@ -158,6 +158,8 @@ function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { re
     poolLoads: createPoolLoads({ metadata, pools, poolOwners, now: () => 0, reportFailure: () => undefined }),
     volumes: scratchVolumes(volumeCalls),
     writes: createWriteTracker(),
+    reachedPools: new Set(['default']),
+    poolLife: () => 0,
     creating: new Set<string>(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),

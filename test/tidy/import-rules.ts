@@ -29,6 +29,7 @@ const BLOCKDEV = [
   'src/blockdev/maybe.ts',
   'src/blockdev/system-error.ts',
   'src/blockdev/pool-spec.ts',
+  'src/blockdev/pool-lives.ts',
   'src/blockdev/storage-pool.ts',
   'src/blockdev/volume.ts',
   'src/blockdev/layers/',

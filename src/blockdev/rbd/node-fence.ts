@@ -6,9 +6,14 @@ const MAX_ADDRESS_BYTES = 1024;
 /** How long a node is kept out; one that is back makes a new connection, which is none of those kept out. */
 const FENCE_SECONDS = 24 * 3600;
 
-/** Leaves in the pool where this node's connection comes from, so that other nodes can keep it out. */
-export function registerClient(rados: Librados, { cluster, pool }: RbdHandles, nodeId: string): void {
-  rados.writeObject(pool, objectName(nodeId), Buffer.from(rados.addressOf(cluster)));
+/**
+ * Leaves in the pool where this node's connection comes from, so that other nodes can keep it out. The connection that the
+ * node had before is kept out first: its process may have died with requests on their way, which must not arrive after those
+ * of this one.
+ */
+export function registerClient(rados: Librados, handles: RbdHandles, nodeId: string): void {
+  fenceNode(rados, handles, nodeId);
+  rados.writeObject(handles.pool, objectName(nodeId), Buffer.from(rados.addressOf(handles.cluster)));
 }
 
 /**

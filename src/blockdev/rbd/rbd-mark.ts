@@ -1,3 +1,4 @@
+import { beginPoolLife } from '../pool-lives.ts';
 import { checkMark, POOL_MARK_NAME } from '../pool-mark.ts';
 import type { PoolMarkCheck, PoolMarkRequest } from '../pool-mark.ts';
 import type { RbdPlace, RbdPoolSpec } from '../pool-spec.ts';
@@ -30,6 +31,7 @@ export function checkRbdMark(
     if (!check.ok) return check;
     // Whoever has to keep this node out can do so before it has opened anything.
     registerClient(connection.rados, handles, spec.nodeId);
+    beginPoolLife(spec.lives);
     connection.publish(handles);
     return { ok: true, isReopened: true };
   } finally {

@@ -39,8 +39,5 @@ export function createNoticeWriter(db: Kysely<Schema>): NoticeWriter {
       if (noticeIds.length === 0) return;
       await db.deleteFrom('notices').where('notice_id', 'in', noticeIds).execute();
     },
-    async removeOf(nodeId) {
-      await db.deleteFrom('notices').where('node_id', '=', nodeId).execute();
-    },
   };
 }
