@@ -96,6 +96,17 @@ test('the rights of its user end with its pool', async () => {
   expect(() => foreign.checkMark(OURS)).toThrow(expect.objectContaining({ code: 'EPERM' }));
 });
 
+test('an image in the trash that cannot be removed keeps nobody from the pool', async () => {
+  const { pool } = opened;
+  const inPool = ['--pool', CEPH_POOL];
+  await pool.create(SCRATCH_DRIVE, MIB);
+  await testCluster().rbd('trash', 'move', `${CEPH_POOL}/${imageName(SCRATCH_DRIVE)}`);
+  const list = await testCluster().rbd('trash', 'list', '--format', 'json', CEPH_POOL);
+  const [image] = JSON.parse(list) as readonly { id: string }[];
+  await testCluster().rados(...inPool, 'setomapval', `rbd_header.${image?.id}`, 'features', '?');
+  expect(await pool.room()).toMatchObject({ freeBytes: expect.any(Number) });
+});
+
 test('a pool that has reached its quota refuses data with EDQUOT', async () => {
   const { pool } = opened;
   await pool.create(SCRATCH_DRIVE, 1024 * MIB);

@@ -99,7 +99,7 @@ class RbdPool implements StoragePool {
     fenceNode(rados, { cluster, pool }, nodeId);
   }
 
-  /** Removes what `remove` had to leave, as far as nobody has it open any more. */
+  /** Removes what `remove` had to leave, as far as it can be now: nobody is kept from the pool by what is in the trash. */
   #sweep(): void {
     const { librbd } = this.#calls;
     const { pool } = this.#connection;
