@@ -8,6 +8,7 @@ import { receiveBody } from './body-receiver.ts';
 import { checkDigest } from './body-write.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
 import type { DataThreadGroup } from './data-thread-group.ts';
+import { flushPatiently } from './patient-flush.ts';
 import { createFlushGroup } from './flush-group.ts';
 import type { FlushGroup } from './flush-group.ts';
 import { pieceCount, readPieces, READ_WINDOW_PIECES } from './piece-reader.ts';
@@ -17,8 +18,8 @@ import type { Pools } from './pools.ts';
 import type { VolumeSpec } from './volume.ts';
 import type { ServedAttachment, StoredVolume, StoredVolumes } from './stored-volumes.ts';
 import type {
-  BodyWrite,
   BodyPlace,
+  BodyWrite,
   IncomingBody,
   LentPiece,
   LentPieces,
@@ -179,11 +180,17 @@ class ThreadVolumes implements StoredVolumes {
     this.#lastConnectionId += 1;
     const connectionId = this.#lastConnectionId;
     const poolState = pools.lowWordOf(spec.poolName);
+    let hasEnded = false;
+    const flush = (): Promise<void> => this.#flush(spec);
+    const patient = (): Promise<void> => flushPatiently(flush, () => hasEnded);
+    const flushForIt = this.#isRemote(spec) ? patient : flush;
     const ended = answered(spec, () =>
       this.#withOwnDescriptor(connection.descriptor, (descriptor) =>
-        thread.attach({ ...connection, connectionId, spec, descriptor, poolState }, () => this.#flush(spec)),
+        thread.attach({ ...connection, connectionId, spec, descriptor, poolState }, flushForIt),
       ),
-    );
+    ).finally(() => {
+      hasEnded = true;
+    });
     return {
       ended,
       async release() {
@@ -215,6 +222,10 @@ class ThreadVolumes implements StoredVolumes {
     }
     if (writtenBytes > 0) await this.#flush(spec);
     return writtenBytes;
+  }
+
+  #isRemote({ poolName }: StoredVolume): boolean {
+    return this.#options.pools.configs.some(({ spec }) => spec.name === poolName && spec.kind === 'rbd');
   }
 
   async #close(volume: StoredVolume): Promise<void> {

@@ -1,10 +1,20 @@
+// More OSDs: DRIVEBAY_TEST_KILLS=100 npx vitest run --project ceph-away -t 'one after the other'
+// To repeat the choices of a run: DRIVEBAY_TEST_SEED=<the seed that it printed>, with the same command.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { httpTarget, nbdTarget } from '../fault/block-targets.ts';
+import { BLOCK_BYTES, writeBlocks, WrittenBlocks } from '../fault/numbered-blocks.ts';
+import type { WriteBlock } from '../fault/numbered-blocks.ts';
+import { seededRandom } from '../fault/seeded-random.ts';
+import { connectNbd } from '../helpers/nbd-client.ts';
 import { noise } from '../helpers/sample-bytes.ts';
 import { startCephServer } from './ceph-server.ts';
 import type { CephServer } from './ceph-server.ts';
 import { testCluster } from './scratch-rbd.ts';
 
 const MIB = 2 ** 20;
+const KILLS = Number(process.env['DRIVEBAY_TEST_KILLS'] ?? 3);
+const SEED = Number(process.env['DRIVEBAY_TEST_SEED'] ?? Date.now() % 2 ** 31);
 const OSDS = ['osd.0', 'osd.1', 'osd.2'];
 const EVENTUALLY = { timeout: 60_000, interval: 250 };
 const cluster = testCluster();
@@ -39,16 +49,70 @@ test('an OSD that dies and comes back while drives are written loses nothing tha
   await expect.poll(osds, EVENTUALLY).toContain('3 up');
 });
 
+/** Writes to all of a drive until it is told to stop; answers what is wrong then. */
+function startWriting(
+  drive: string,
+  write: WriteBlock,
+): { log: WrittenBlocks; stop: () => Promise<readonly string[]> } {
+  const blocks = Array.from({ length: 1024 }, (_, block) => block);
+  const log = new WrittenBlocks('writer');
+  let isStopped = false;
+  const options = { name: 'writer', blocks, lanes: 8, write, log, isStopped: () => isStopped };
+  const writing = writeBlocks(options);
+  const stop = async (): Promise<readonly string[]> => {
+    isStopped = true;
+    await writing;
+    return log.violations(await ceph.server.read(drive, 0, blocks.length * BLOCK_BYTES));
+  };
+  return { log, stop };
+}
+
+test(
+  `${KILLS} OSDs that die and come back one after the other lose nothing that a server or HTTP was acknowledged`,
+  { timeout: 120_000 + KILLS * 20_000 },
+  async () => {
+    const random = seededRandom(SEED);
+    const [held, free] = [
+      await ceph.server.create('size 4M\ntier ssd'),
+      await ceph.server.create('size 4M\ntier ssd'),
+    ];
+    using target = nbdTarget(await ceph.claim(held));
+    const writers = [startWriting(held, target.write), startWriting(free, httpTarget(ceph.server, free))];
+    const counts = (): readonly number[] => writers.map(({ log }) => log.count);
+    for (let kills = 0; kills < KILLS; kills += 1) {
+      await sleep(random.below(1_000));
+      cluster.signal(random.pick(OSDS), 'SIGKILL');
+      const before = counts();
+      // Whatever is written goes to the OSD that was killed as well, sooner or later.
+      const isPast = (): boolean => counts().every((count, index) => count > (before[index] ?? 0) + 200);
+      await expect.poll(isPast, EVENTUALLY).toBe(true);
+      await expect.poll(async () => await cluster.ceph('osd', 'stat'), EVENTUALLY).toContain('3 up');
+    }
+    const found = (await Promise.all(writers.map((writer) => writer.stop()))).flat();
+    const refusals = writers.map(({ log }) => JSON.stringify(Object.fromEntries(log.refusals))).join();
+    console.log(
+      `DRIVEBAY_TEST_SEED=${SEED}: ${KILLS} OSDs, ${counts().join(' and ')} writes acknowledged, ${refusals}`,
+    );
+    expect(found).toEqual([]);
+    expect(writers[0]?.log.refusals).toEqual(new Map());
+  },
+);
+
 test('while no OSD answers a pool is inactive, and what was asked of it is done once they do', async () => {
   const drive = await ceph.server.create('size 8M\ntier ssd');
   const file = await ceph.server.create('size 1M\ntier disk');
+  using server = await connectNbd(await ceph.claim(await ceph.server.create('size 8M\ntier ssd')));
+  await server.write(0, noise('before', MIB));
   for (const osd of OSDS) cluster.signal(osd, 'SIGSTOP');
+  const answers = [server.write(0, noise('held up', MIB))];
   const hanging = ceph.server.write(drive, noise('late', MIB));
   await ceph.untilStatus(drive, 'inactive');
+  answers.push(server.flush());
   expect(await statusOf(ceph.server.write(drive, noise('refused', MIB)))).toBe(503);
   expect(await statusOf(ceph.server.write(file, noise('elsewhere', MIB)))).toBe(204);
   for (const osd of OSDS) cluster.signal(osd, 'SIGCONT');
   expect(await statusOf(hanging)).toBe(204);
+  await Promise.all(answers);
   await ceph.untilStatus(drive, 'active');
   expect((await ceph.server.read(drive, 0, MIB)).equals(noise('late', MIB))).toBe(true);
 });
