@@ -124,13 +124,23 @@ test('503 without end is given up after a bounded number of tries', async () => 
   expect(server.requests).toHaveLength(9);
 });
 
-test('a request that must not be done twice is not sent again on a broken connection', async () => {
-  server.intervene = () => ({ cut: 'after' });
-  const driveId = server.addDrive(Buffer.alloc(1));
-  const result = await runCli(server, ['destroy', driveId]);
-  expect(result.exitCode).toBe(1);
-  expect(server.requests).toHaveLength(1);
+test.each([502, 504])('a load balancer that has lost its node (%i) is asked again', async (status) => {
+  const answers = [{ status }, { status }];
+  server.intervene = () => answers.shift();
+  expect((await runCli(server, ['list'])).exitCode).toBe(0);
+  expect(answers).toEqual([]);
 });
+
+test.each([{ cut: 'after' }, { status: 502 }] as const)(
+  'a request that must not be done twice is not sent again on a broken connection (%j)',
+  async (broken) => {
+    server.intervene = () => broken;
+    const driveId = server.addDrive(Buffer.alloc(1));
+    const result = await runCli(server, ['destroy', driveId]);
+    expect(result.exitCode).toBe(1);
+    expect(server.requests).toHaveLength(1);
+  },
+);
 
 test('an answer that is not of the API is told as such', async () => {
   server.intervene = () => ({ status: 200, body: '<html>hello</html>' });

@@ -13,8 +13,8 @@ export interface RetryEnvironment {
 }
 
 /**
- * Sends again what failed for a passing reason: 503 (after the time that the server names), and broken connections
- * where doing it twice is the same as once. A server that refuses the very first connection is not there: that fails
+ * Sends again what failed for a passing reason: 503 (after the time that the server names), and broken connections, also
+ * those of a load balancer to the node behind it, where doing it twice is the same as once. A server that refuses the very first connection is not there: that fails
  * at once.
  */
 export function retrying(inner: Transport, environment: RetryEnvironment): Transport {
@@ -27,7 +27,7 @@ export function retrying(inner: Transport, environment: RetryEnvironment): Trans
       try {
         const answer = await exchange();
         hasAnswered = true;
-        if (answer.status !== 503 || attempts === MAX_ATTEMPTS) return answer;
+        if (!isPassingStatus(answer.status, request) || attempts === MAX_ATTEMPTS) return answer;
         await environment.sleep(retryAfterMs(answer) ?? backoffMs, closing.signal);
       } catch (error) {
         if (attempts === MAX_ATTEMPTS || closing.signal.aborted || !isPassing(error, request)) throw error;
@@ -52,6 +52,13 @@ export function retrying(inner: Transport, environment: RetryEnvironment): Trans
     },
   };
 }
+
+function isPassingStatus(status: number, { isRepeatable }: TransportRequest): boolean {
+  return status === 503 || (isRepeatable && GATEWAY_STATUSES.has(status));
+}
+
+/** What a load balancer answers for a node that has gone away in the middle. */
+const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 504]);
 
 const PASSING_CODES: ReadonlySet<string> = new Set([
   'ECONNRESET',
