@@ -10,16 +10,19 @@ const LEAST_DRIVES = 4;
 const MOST_DRIVES = 8;
 const MOST_WRITTEN_BYTES = 300_000;
 
-/** Users at work on a server, until it is killed. */
+/** Users at work on a server, until it is killed or they are to stop. */
 export interface Load {
   readonly client: DriveClient;
   readonly model: Model;
   readonly random: SeededRandom;
   isKilled(): boolean;
+  isStopped(): boolean;
+  /** Does what servers do with a drive that nobody else uses meanwhile; null where there are no servers. */
+  readonly attach: ((drive: ModelDrive) => Promise<void>) | null;
 }
 
 export async function useUntilKilled(load: Load): Promise<void> {
-  while (!load.isKilled()) {
+  while (!load.isKilled() && !load.isStopped()) {
     try {
       await useOnce(load);
     } catch (error) {
@@ -48,6 +51,7 @@ async function useOnce(load: Load): Promise<void> {
   if (turn < 35 && unused.length > 0 && idle.length > 1) return image(load, random.pick(unused), idle);
   const imaged = free.filter((drive) => drive.version.job !== null);
   if (turn < 45 && imaged.length > 0) return look(load, random.pick(imaged));
+  if (turn < 55 && unused.length > 0 && load.attach !== null) return attach(load, random.pick(unused));
   if (writable.length > 0) return write(load, random.pick(writable));
   return create(load);
 }
@@ -135,6 +139,12 @@ async function write({ client, model, random }: Load, drive: ModelDrive): Promis
   drive.version = { ...drive.version, content: withBytes(drive.version.content, start, data) };
   drive.writing.delete(range);
   model.acknowledged += 1;
+}
+
+async function attach(load: Load, drive: ModelDrive): Promise<void> {
+  drive.isTaken = true;
+  await load.attach?.(drive);
+  drive.isTaken = false;
 }
 
 /** Compares a copy with its source's bytes once it is made. */

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { scratchDirectory, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
-import { readBack, useUntilKilled } from './kill-load.ts';
-import { isImaged, settleList } from './kill-model.ts';
-import type { Info, Model, ModelDrive } from './kill-model.ts';
+import { checkAfterKill, checkEverything } from './kill-check.ts';
+import { useUntilKilled } from './kill-load.ts';
+import type { Model } from './kill-model.ts';
 import { seededRandom } from './seeded-random.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
@@ -16,7 +16,6 @@ const KILLS = Number(process.env['DRIVEBAY_TEST_KILLS'] ?? 100);
 const SEED = Number(process.env['DRIVEBAY_TEST_SEED'] ?? Date.now() % 2 ** 31);
 const USERS = 4;
 const ACKNOWLEDGED_TIMEOUT_MS = 5_000;
-const IMAGING_TIMEOUT_MS = 60_000;
 
 test(
   `what is acknowledged outlives ${KILLS} kills, and nothing half made is ever visible`,
@@ -35,14 +34,15 @@ test(
       for (; kills < KILLS; kills += 1) {
         const server = await startServer(options);
         try {
-          await checkAfterRestart(server, model, random);
+          await checkAfterKill(server, model, random);
           await killUnderLoad(server, model, random);
         } finally {
+          await server.stop('SIGKILL');
           log += warningsOf(server);
         }
       }
       await using last = await startServer(options);
-      await checkAfterRestart(last, model, random);
+      await checkAfterKill(last, model, random);
       await checkEverything(last, model);
     } catch (error) {
       throw new Error(`After ${kills} kills with DRIVEBAY_TEST_SEED=${SEED}: ${String(error)}\n${log}`, {
@@ -63,7 +63,14 @@ function warningsOf(server: ServerProcess): string {
 
 async function killUnderLoad(server: ServerProcess, model: Model, random: SeededRandom): Promise<void> {
   let isKilled = false;
-  const load = { client: server, model, random, isKilled: () => isKilled };
+  const load = {
+    client: server,
+    model,
+    random,
+    isKilled: () => isKilled,
+    isStopped: () => false,
+    attach: null,
+  };
   const users = Promise.all(Array.from({ length: USERS }, () => useUntilKilled(load)));
   try {
     const pause = sleep(random.between(5, random.pick([50, 150, 400])));
@@ -80,36 +87,4 @@ async function killUnderLoad(server: ServerProcess, model: Model, random: Seeded
 async function untilAcknowledged(model: Model, changes: number): Promise<void> {
   const deadlineMs = performance.now() + ACKNOWLEDGED_TIMEOUT_MS;
   while (model.acknowledged < changes && performance.now() < deadlineMs) await sleep(2);
-}
-
-async function checkAfterRestart(server: ServerProcess, model: Model, random: SeededRandom): Promise<void> {
-  try {
-    settleList(model, (await server.json('/drives/info')) as readonly Info[]);
-    const drives = [...model.drives.values()];
-    for (const drive of drives) {
-      if (drive.otherwise !== null) await readBack(server, drive);
-    }
-    const still = drives.filter((drive) => drive.version.job === null);
-    if (still.length > 0) await readBack(server, random.pick(still));
-  } catch (error) {
-    await server.stop('SIGKILL');
-    throw error;
-  }
-}
-
-async function checkEverything(server: ServerProcess, model: Model): Promise<void> {
-  for (const drive of model.drives.values()) {
-    await untilImaged(server, drive);
-    await readBack(server, drive);
-  }
-  const listed = (await server.get('/drives/list')).text.trim().split('\n');
-  expect(listed.toSorted()).toEqual([...model.drives.keys()].toSorted());
-}
-
-async function untilImaged(server: ServerProcess, drive: ModelDrive): Promise<void> {
-  const deadlineMs = performance.now() + IMAGING_TIMEOUT_MS;
-  while (!isImaged(drive, await server.info(drive.id))) {
-    if (performance.now() > deadlineMs) throw new Error(`${drive.id} is imaging without end`);
-    await sleep(20);
-  }
 }
