@@ -131,9 +131,8 @@ class ThreadVolumes implements StoredVolumes {
   }
 
   /** Over a network the whole is asked for at once: what comes in parts is waited for as often. */
-  #piecesToSend({ poolName }: VolumeSpec, range: Range): number {
-    const pool = this.#options.pools.configs.find(({ spec }) => spec.name === poolName);
-    if (pool?.spec.kind !== 'rbd') return 1;
+  #piecesToSend(spec: VolumeSpec, range: Range): number {
+    if (!this.#isRemote(spec)) return 1;
     return Math.min(pieceCount(range) + 1, REMOTE_PIECES, this.#options.readLender.pieceCount);
   }
 
