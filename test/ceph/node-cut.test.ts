@@ -173,6 +173,7 @@ async function checkServes([byNbd, byHttp]: readonly [Held, Held]): Promise<void
 
 test.for(Array.from({ length: CUTS }, (_, index) => KINDS[index % KINDS.length] ?? 'everything'))(
   'a node that is cut off from %s changes nothing of what others have taken over, and comes back by itself',
+  { timeout: 240_000 },
   async (kind, { skip }) => {
     if (problem !== null) skip(problem);
     const held = [await writeByNbd(), await writeByHttp()] as const;

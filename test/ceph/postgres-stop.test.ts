@@ -17,6 +17,7 @@ const AWAY_MS = 20_000;
 const SERVED_MS = 5_000;
 const BLOCKS = Array.from({ length: 64 }, (_, block) => block);
 const DRIVE_BYTES = BLOCKS.length * BLOCK_BYTES;
+const LONG = { timeout: 240_000 };
 const EVENTUALLY = { timeout: 60_000, interval: 50 };
 
 let cluster: CephNodes;
@@ -109,42 +110,46 @@ function startCreating(): () => Promise<{ made: readonly string[]; refusals: Rea
   };
 }
 
-test('two nodes go on by themselves after 20 s without PostgreSQL, no guest sees an error, and nothing is lost', async () => {
-  const writers = (await Promise.all(nodes.map(startWriters))).flat();
-  const stopCreating = startCreating();
-  const untilMore = async (some: readonly Writing[], writes: number): Promise<void> => {
-    const enough = some.map(({ log }) => log.count + writes);
-    await expect
-      .poll(() => some.every(({ log }, index) => log.count >= (enough[index] ?? 0)), EVENTUALLY)
-      .toBe(true);
-  };
-  await untilMore(writers, 50);
-  await cluster.postgres.stop('immediate');
-  const startAtMs = performance.now() + AWAY_MS;
-  const attached = writers.filter(({ log }, index) => index % 3 !== 2 && log.count > 0);
-  const before = attached.map(({ log }) => log.count);
-  await sleep(SERVED_MS);
-  // Connected servers do not notice for as long as no other node may take their drives over.
-  for (const [index, { log }] of attached.entries()) expect(log.count).toBeGreaterThan(before[index] ?? 0);
-  await sleep(startAtMs - performance.now());
-  await cluster.postgres.start();
-  const backAtMs = performance.now();
-  await untilMore(writers, 50);
-  console.log(
-    `all writers go on ${((performance.now() - backAtMs) / 1000).toFixed(1)} s after PostgreSQL is back`,
-  );
-  await Promise.all(writers.map((writer) => writer.stop()));
-  const { made, refusals } = await stopCreating();
+test(
+  'two nodes go on by themselves after 20 s without PostgreSQL, no guest sees an error, and nothing is lost',
+  LONG,
+  async () => {
+    const writers = (await Promise.all(nodes.map(startWriters))).flat();
+    const stopCreating = startCreating();
+    const untilMore = async (some: readonly Writing[], writes: number): Promise<void> => {
+      const enough = some.map(({ log }) => log.count + writes);
+      await expect
+        .poll(() => some.every(({ log }, index) => log.count >= (enough[index] ?? 0)), EVENTUALLY)
+        .toBe(true);
+    };
+    await untilMore(writers, 50);
+    await cluster.postgres.stop('immediate');
+    const startAtMs = performance.now() + AWAY_MS;
+    const attached = writers.filter(({ log }, index) => index % 3 !== 2 && log.count > 0);
+    const before = attached.map(({ log }) => log.count);
+    await sleep(SERVED_MS);
+    // Connected servers do not notice for as long as no other node may take their drives over.
+    for (const [index, { log }] of attached.entries()) expect(log.count).toBeGreaterThan(before[index] ?? 0);
+    await sleep(startAtMs - performance.now());
+    await cluster.postgres.start();
+    const backAtMs = performance.now();
+    await untilMore(writers, 50);
+    console.log(
+      `all writers go on ${((performance.now() - backAtMs) / 1000).toFixed(1)} s after PostgreSQL is back`,
+    );
+    await Promise.all(writers.map((writer) => writer.stop()));
+    const { made, refusals } = await stopCreating();
 
-  for (const { drive, log, isGuest } of writers) {
-    console.log(`${log.count} writes acknowledged, ${JSON.stringify(Object.fromEntries(log.refusals))}`);
-    const passing = isGuest ? [] : ['gone', 'refused', '503 retry'];
-    expect([...log.refusals.keys()].filter((answer) => !passing.includes(answer))).toEqual([]);
-    for (const node of nodes) expect(log.violations(await node.read(drive, 0, DRIVE_BYTES))).toEqual([]);
-  }
-  expect(refusals).toEqual(new Set(['503, Retry-After']));
-  const infos = (await nodes[0]?.json('/drives/info')) as readonly Record<string, string>[];
-  const names = new Set(infos.map(({ name }) => name));
-  expect(made.filter((name) => !names.has(name))).toEqual([]);
-  expect(made.length).toBeGreaterThan(5);
-});
+    for (const { drive, log, isGuest } of writers) {
+      console.log(`${log.count} writes acknowledged, ${JSON.stringify(Object.fromEntries(log.refusals))}`);
+      const passing = isGuest ? [] : ['gone', 'refused', '503 retry'];
+      expect([...log.refusals.keys()].filter((answer) => !passing.includes(answer))).toEqual([]);
+      for (const node of nodes) expect(log.violations(await node.read(drive, 0, DRIVE_BYTES))).toEqual([]);
+    }
+    expect(refusals).toEqual(new Set(['503, Retry-After']));
+    const infos = (await nodes[0]?.json('/drives/info')) as readonly Record<string, string>[];
+    const names = new Set(infos.map(({ name }) => name));
+    expect(made.filter((name) => !names.has(name))).toEqual([]);
+    expect(made.length).toBeGreaterThan(5);
+  },
+);

@@ -13,6 +13,7 @@ import type { CephNodes } from './ceph-nodes.ts';
 // What is under way at a node that is killed goes on through the other one.
 
 const MIB = 2 ** 20;
+const LONG = { timeout: 240_000 };
 const SOON = { timeout: 60_000, interval: 10 };
 
 let cluster: CephNodes;
@@ -31,7 +32,7 @@ function node(index: number): ServerProcess {
   return found;
 }
 
-test('an upload through a load balancer outlives the node that it is with', async () => {
+test('an upload through a load balancer outlives the node that it is with', LONG, async () => {
   const directory = join(cluster.scratch, 'balancer');
   await mkdir(directory);
   const port = randomInt(15_000, 32_000);
@@ -53,7 +54,7 @@ test('an upload through a load balancer outlives the node that it is with', asyn
   expect((await node(1).read(drive, 0, bytes.length)).equals(bytes)).toBe(true);
 });
 
-test('a copy whose node is killed goes on at the other, from where it was', async () => {
+test('a copy whose node is killed goes on at the other, from where it was', LONG, async () => {
   const { postgres } = cluster;
   const [source, target] = [await node(0).create('size 192M'), await node(0).create('size 192M')];
   const piece = (at: number): Buffer => noise(`piece ${at}`, 4 * MIB);
