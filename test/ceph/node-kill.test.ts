@@ -1,13 +1,13 @@
 // A soak of any length: DRIVEBAY_TEST_KILLS=500 npx vitest run --project ceph test/ceph/node-kill.test.ts
 // To repeat the choices of a run: DRIVEBAY_TEST_SEED=<the seed that it printed>, with the same command.
 import { expect, test } from 'vitest';
-import { checkAfterKill, checkEverything } from '../fault/kill-check.ts';
+import { checkEverything } from '../fault/kill-check.ts';
 import type { Model } from '../fault/kill-model.ts';
 import { seededRandom } from '../fault/seeded-random.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
 import { startCephNodes } from './ceph-nodes.ts';
 import type { CephNodes } from './ceph-nodes.ts';
-import { killUnderLoad, releaseAll } from './node-kill-load.ts';
+import { checkNode, killUnderLoad } from './node-kill-load.ts';
 
 const KILLS = Number(process.env['DRIVEBAY_TEST_KILLS'] ?? 8);
 const SEED = Number(process.env['DRIVEBAY_TEST_SEED'] ?? Date.now() % 2 ** 31);
@@ -43,14 +43,12 @@ async function killOne(
   cluster: CephNodes,
   load: { nodes: ServerProcess[]; model: Model; random: ReturnType<typeof seededRandom> },
 ): Promise<void> {
-  const { nodes, model, random } = load;
+  const { nodes, random } = load;
   const index = random.below(NAMES.length);
   const [victim, name] = [nodes[index], NAMES[index]];
   if (victim === undefined || name === undefined) throw new Error('There is no such node.');
   nodes[index] = await killUnderLoad(load, victim, () => cluster.start(name));
-  const asked = random.pick(nodes);
-  await checkAfterKill(asked, model, random);
-  await releaseAll(asked, model);
+  await checkNode(random.pick(nodes), load);
 }
 
 function warningsOf(server: ServerProcess): string {

@@ -17,6 +17,8 @@ export interface Load {
   readonly random: SeededRandom;
   isKilled(): boolean;
   isStopped(): boolean;
+  /** Whether a failure is one that passes: what was asked for is in doubt then, as at a kill, and the user goes on. */
+  isPassing(error: unknown): boolean;
   /** Does what servers do with a drive that nobody else uses meanwhile; null where there are no servers. */
   readonly attach: ((drive: ModelDrive) => Promise<void>) | null;
 }
@@ -26,6 +28,7 @@ export async function useUntilKilled(load: Load): Promise<void> {
     try {
       await useOnce(load);
     } catch (error) {
+      if (load.isPassing(error)) continue;
       if (error instanceof Violation || !load.isKilled()) throw error;
       return;
     }

@@ -69,6 +69,7 @@ async function killUnderLoad(server: ServerProcess, model: Model, random: Seeded
     random,
     isKilled: () => isKilled,
     isStopped: () => false,
+    isPassing: () => false,
     attach: null,
   };
   const users = Promise.all(Array.from({ length: USERS }, () => useUntilKilled(load)));
