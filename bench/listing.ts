@@ -102,8 +102,9 @@ async function fillMetadata(dataDirectory: string, drives: number): Promise<void
 async function insertDrives(store: MetadataStore, userId: string, count: number): Promise<void> {
   await store.transaction(async (tx) => {
     for (let index = 0; index < count; index += 1) {
+      const driveId = crypto.randomUUID();
       const drive: Drive = {
-        driveId: crypto.randomUUID(),
+        driveId,
         userId,
         name: `drive ${index}`,
         sizeBytes: 1024 ** 3,
@@ -111,6 +112,7 @@ async function insertDrives(store: MetadataStore, userId: string, count: number)
         cipher: 'none',
         tier: 'disk',
         poolName: 'default',
+        volumeName: driveId,
         state: 'ready',
         readers: [],
         tags: ['bench'],

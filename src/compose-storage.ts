@@ -13,7 +13,7 @@ import type { DataThreadClient } from './data-workers/data-thread-client.ts';
 import { createDataThreadGroup } from './data-workers/data-thread-group.ts';
 import type { PoolConfig, Pools } from './data-workers/pools.ts';
 import type { DataThreadSetup } from './data-workers/protocol.ts';
-import type { StoredVolume } from './data-workers/stored-volumes.ts';
+import type { StoredVolume } from './data-workers/volume.ts';
 import { openThreadPools } from './data-workers/thread-pools.ts';
 import type { PoolSpec } from './blockdev/pool-spec.ts';
 import type { VolumeCopies } from './data-workers/volume-copies.ts';
@@ -34,7 +34,7 @@ import type { TakenPool } from './service/take-pools.ts';
 import { prepareImaging } from './service/prepare-imaging.ts';
 import type { ServiceContext } from './service/service-context.ts';
 import { mayMarkPool, rememberPoolMark } from './service/start-up.ts';
-import { removeStrayLater } from './service/stray-removal.ts';
+import { removeStrayLater, removeStraysLater } from './service/stray-removal.ts';
 
 /** Regions of the arena begin on pages of WebAssembly. */
 const PAGE_BYTES = 65536;
@@ -131,8 +131,8 @@ function poolSpecOf(
   return { kind: 'rbd', name, ...rbd, nodeId, connection, lives };
 }
 
-function volumeLocation(pool: PoolSpec, driveId: string): string {
-  return pool.kind === 'file' ? volumePath(pool.directory, driveId) : imageLocation(pool, driveId);
+function volumeLocation(pool: PoolSpec, volumeName: string): string {
+  return pool.kind === 'file' ? volumePath(pool.directory, volumeName) : imageLocation(pool, volumeName);
 }
 
 /**
@@ -152,17 +152,21 @@ export function startImaging(options: {
   config: Config;
   context: ServiceContext;
   arena: Arena;
+  log: Logger;
   nodeId: string;
 }): ImagingRunner {
-  const { config, context, arena, nodeId } = options;
+  const { config, context, arena, log, nodeId } = options;
   const { metadata, pools, reportFailure } = context;
   return createImagingRunner({
     metadata,
     pools,
     nodeId,
     otherPools: () => context.poolOwners.list().map(({ poolName }) => poolName),
+    onLeft: (poolName) => removeStraysLater(context, poolName),
+    reportUnshared: (imaging) => log.info(imaging, 'imaging copies, since blocks cannot be shared'),
     reportFailure,
     now: context.now,
+    randomBytes: context.randomBytes,
     specOf: (drive) => context.volumeKeys.specOf(drive),
     beforeStart: (job) => prepareImaging(context, job),
     startThread: () =>

@@ -127,7 +127,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const context = createContext(options, parts);
   onPoolActive = (poolName) => onReached(context, poolName);
   for (const { spec } of pools.configs) onPoolActive(spec.name);
-  imaging.runner = startImaging({ config, context, arena: memory.arena, nodeId: node.nodeId });
+  imaging.runner = startImaging({ ...options, context, arena: memory.arena, nodeId: node.nodeId });
   // What could not be recorded while the database was away is half done now.
   const finishAll = (): void => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
   onMetadataBack = finishAll;

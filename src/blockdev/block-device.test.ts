@@ -46,9 +46,9 @@ async function volume(
   isEncrypted: boolean,
 ): Promise<ScratchDevice> {
   const encryption = isEncrypted ? { volumeKey, passphrase: 'a'.repeat(43) } : null;
-  await createVolume(pool, { driveId: SCRATCH_DRIVE, sizeBytes, encryption });
+  await createVolume(pool, { volumeName: SCRATCH_DRIVE, sizeBytes, encryption });
   const spec = {
-    driveId: SCRATCH_DRIVE,
+    volumeName: SCRATCH_DRIVE,
     sizeBytes,
     volumeKey: isEncrypted ? volumeKey : null,
     lock: newLock(),

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { BlockDevice } from './block-device.ts';
 import type { StoragePool } from './storage-pool.ts';
 
 /** A pool for one test, and how to open the same one anew as another process would. */
@@ -9,7 +10,13 @@ export interface ScratchPool {
 
 const FIRST = '11111111-2222-4333-8444-555555555555';
 const SECOND = '66666666-7777-4888-9999-aaaaaaaaaaaa';
+/** What the second drive has after an imaging. */
+const LATER = `${SECOND}.0123456789ab`;
 const SIZE = 300_001;
+
+function closing(device: BlockDevice): AsyncDisposable & { readonly device: BlockDevice } {
+  return { device, [Symbol.asyncDispose]: async () => await device.close() };
+}
 
 /** What every storage pool promises. */
 export function describeStoragePool(name: string, open: () => Promise<ScratchPool>): void {
@@ -25,14 +32,14 @@ export function describeStoragePool(name: string, open: () => Promise<ScratchPoo
       await scratch.dispose();
     });
 
-    async function write(driveId: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
-      const device = await pool.open(driveId, 'read-write');
+    async function write(volumeName: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
+      const device = await pool.open(volumeName, 'read-write');
       await device.write(offsetBytes, bytes);
       await device.flush();
       await device.close();
     }
-    async function content(driveId: string): Promise<Buffer> {
-      const device = await pool.open(driveId, 'read-only');
+    async function content(volumeName: string): Promise<Buffer> {
+      const device = await pool.open(volumeName, 'read-only');
       const bytes = Buffer.alloc(device.sizeBytes, 0xee);
       await device.read(0, bytes);
       await device.close();
@@ -87,19 +94,61 @@ export function describeStoragePool(name: string, open: () => Promise<ScratchPoo
       await pool.remove(SECOND);
     });
 
-    test('a clone has the bytes of its source, then zeros, and lives on its own; or nothing has changed', async () => {
-      const source = Buffer.alloc(SIZE);
-      source.fill(3, 1000, 100_000);
+    /** Clones it in place of what is left of an earlier attempt; null where the pool says why it cannot, and nothing is there. */
+    async function clone(source: string, target: string, sizeBytes: number): Promise<Buffer | null> {
+      await pool.create(target, 10);
+      const refusal = await pool.clone({ source, target, sizeBytes });
+      if (refusal === null) return await content(target);
+      expect(refusal).toMatch(/\w/);
+      expect(await pool.list()).not.toContain(target);
+      return null;
+    }
+
+    test('a clone has the bytes of its source and then zeros, at its own size, or is not there', async () => {
       await pool.create(FIRST, SIZE);
-      await write(FIRST, 0, source);
-      await pool.create(SECOND, SIZE + 100_000);
-      await write(SECOND, 0, Buffer.alloc(SIZE + 100_000, 9));
-      const isCloned = await pool.clone({ sourceDriveId: FIRST, targetDriveId: SECOND });
-      const expected = isCloned ? Buffer.alloc(SIZE + 100_000) : Buffer.alloc(SIZE + 100_000, 9);
-      if (isCloned) source.copy(expected);
-      expect((await content(SECOND)).equals(expected)).toBe(true);
-      await write(FIRST, 0, Buffer.alloc(SIZE, 4));
-      expect((await content(SECOND)).equals(expected)).toBe(true);
+      await write(FIRST, 1000, Buffer.alloc(100_000, 3));
+      const cloned = await clone(FIRST, LATER, SIZE + 100_000);
+      expect((await pool.list()).includes(LATER)).toBe(cloned !== null);
+      const expected = Buffer.alloc(SIZE + 100_000).fill(3, 1000, 101_000);
+      expect(cloned?.equals(expected) ?? true).toBe(true);
+    });
+
+    test('a clone and its source know nothing of what is written to the other', async () => {
+      await pool.create(FIRST, SIZE);
+      await write(FIRST, 0, Buffer.alloc(SIZE, 3));
+      await using older = closing(await pool.open(FIRST, 'read-write'));
+      if ((await clone(FIRST, LATER, SIZE)) === null) return;
+      await write(LATER, 0, Buffer.alloc(1000, 5));
+      await older.device.write(2000, Buffer.alloc(1000, 4));
+      expect((await content(LATER)).equals(Buffer.alloc(SIZE, 3).fill(5, 0, 1000))).toBe(true);
+      expect((await content(FIRST)).equals(Buffer.alloc(SIZE, 3).fill(4, 2000, 3000))).toBe(true);
+    });
+
+    test('a clone outlives its source, and what it gives back or loses by shrinking does not come back', async () => {
+      await pool.create(FIRST, SIZE);
+      await write(FIRST, 0, Buffer.alloc(SIZE, 3));
+      const cloned = await clone(FIRST, LATER, SIZE);
+      await pool.remove(FIRST);
+      expect(await pool.list()).toEqual(cloned === null ? [] : [LATER]);
+      if (cloned === null) return;
+      const device = await pool.open(LATER, 'read-write');
+      await device.zero({ offsetBytes: 4096, lengthBytes: 8192 });
+      await device.resize(200_000);
+      await device.resize(SIZE);
+      await device.close();
+      const left = Buffer.alloc(SIZE).fill(3, 0, 200_000).fill(0, 4096, 12_288);
+      expect((await content(LATER)).equals(left)).toBe(true);
+    });
+
+    test('what a clone has of its source is data, wherever it is written', async () => {
+      await pool.create(FIRST, SIZE);
+      await write(FIRST, 0, Buffer.alloc(SIZE, 3));
+      if ((await clone(FIRST, LATER, 2 * SIZE)) === null) return;
+      await write(LATER, 8192, Buffer.alloc(10, 4));
+      const device = await pool.open(LATER, 'read-only');
+      const extents = await device.extents({ offsetBytes: 0, lengthBytes: SIZE });
+      expect(extents).toEqual([{ offsetBytes: 0, lengthBytes: SIZE, kind: 'data' }]);
+      await device.close();
     });
 
     test('the room is what there is, and no more is free than that', async () => {

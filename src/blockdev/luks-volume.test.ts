@@ -25,12 +25,12 @@ afterEach(async () => {
 });
 
 async function create(sizeBytes: number, encryption: { volumeKey: Uint8Array; passphrase: string } | null) {
-  await createVolume(scratch.pool, { driveId: SCRATCH_DRIVE, sizeBytes, encryption });
+  await createVolume(scratch.pool, { volumeName: SCRATCH_DRIVE, sizeBytes, encryption });
 }
 
 async function open(sizeBytes: number, key: Uint8Array | null = volumeKey): Promise<Volume> {
   const lock = new SharedArrayBuffer(DRIVE_LOCK_BYTES);
-  const spec = { driveId: SCRATCH_DRIVE, sizeBytes, volumeKey: key, lock };
+  const spec = { volumeName: SCRATCH_DRIVE, sizeBytes, volumeKey: key, lock };
   return await openVolume(scratch.pool, spec, { engine, access: 'read-write' });
 }
 

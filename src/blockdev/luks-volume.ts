@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { MIB, roundUp, SECTOR_BYTES } from '../core/sizes.ts';
+import { driveOfVolume } from '../core/volume-name.ts';
 import { formatLuks1Header, LUKS1_PAYLOAD_OFFSET_BYTES } from '../crypto/luks1.ts';
 import type { XtsEngine } from '../crypto/xts.ts';
 import type { BlockDevice, DeviceEvents, Maybe, Range } from './block-device.ts';
@@ -17,7 +18,7 @@ import type { Volume } from './volume.ts';
 
 /** What opens a volume. */
 export interface VolumeOpening {
-  readonly driveId: string;
+  readonly volumeName: string;
   /** The drive's own size. */
   readonly sizeBytes: number;
   /** The 64-byte AES-XTS volume key; null for a drive that is not encrypted. */
@@ -36,17 +37,17 @@ const FILL_PIECE_BYTES = MIB;
 export function createVolume(
   pool: StoragePool,
   request: {
-    driveId: string;
+    volumeName: string;
     sizeBytes: number;
     encryption: { volumeKey: Uint8Array; passphrase: string } | null;
     random?: (lengthBytes: number) => Uint8Array;
   },
 ): Maybe<void> {
-  const { driveId, sizeBytes, encryption, random = randomBytes } = request;
-  if (encryption === null) return pool.create(driveId, sizeBytes);
-  const header = formatLuks1Header({ ...encryption, uuid: driveId, random });
-  return chain(pool.create(driveId, storedBytes(sizeBytes)), () =>
-    chain(pool.open(driveId, 'read-write'), (device) => writeDurably(device, header)),
+  const { volumeName, sizeBytes, encryption, random = randomBytes } = request;
+  if (encryption === null) return pool.create(volumeName, sizeBytes);
+  const header = formatLuks1Header({ ...encryption, uuid: driveOfVolume(volumeName), random });
+  return chain(pool.create(volumeName, storedBytes(sizeBytes)), () =>
+    chain(pool.open(volumeName, 'read-write'), (device) => writeDurably(device, header)),
   );
 }
 
@@ -82,7 +83,7 @@ export function openVolume(
   },
 ): Maybe<Volume> {
   const { access, changes, events } = options;
-  return chain(pool.open(spec.driveId, access, events), (device) => {
+  return chain(pool.open(spec.volumeName, access, events), (device) => {
     try {
       const tracked = changes === undefined ? device : changeTracking(device, changes);
       return volumeOver(tracked, spec, options);
@@ -102,13 +103,17 @@ interface OpeningOptions {
 
 function volumeOver(
   device: BlockDevice,
-  { driveId, sizeBytes, volumeKey, lock }: VolumeOpening,
+  { volumeName, sizeBytes, volumeKey, lock }: VolumeOpening,
   { engine, waiting, mayGrowElsewhere = false }: OpeningOptions,
 ): Volume {
   const neededBytes = volumeKey === null ? roundUp(sizeBytes, device.blockSize) : storedBytes(sizeBytes);
   if (device.sizeBytes < neededBytes) {
     const sizes = `it is ${device.sizeBytes} bytes long and must be ${neededBytes}`;
-    throw systemError('EIO', 'open', `The volume of drive ${driveId} was cut off: ${sizes}.`);
+    throw systemError(
+      'EIO',
+      'open',
+      `The volume of drive ${driveOfVolume(volumeName)} was cut off: ${sizes}.`,
+    );
   }
   const access = { sizeBytes, lock: createDriveLock(lock, waiting), mayGrowElsewhere };
   if (volumeKey === null) return Object.assign(byteAccess(device, access), { encrypted: null });

@@ -6,27 +6,34 @@ export interface PoolRoom {
   readonly freeBytes: number;
 }
 
+/** The volume that is to be made of another one. */
+export interface CloneRequest {
+  readonly source: string;
+  readonly target: string;
+  readonly sizeBytes: number;
+}
+
 /**
- * Makes, opens, clones and removes the devices of one pool. A volume is named by its drive's UUID. Everything is
+ * Makes, opens, clones and removes the devices of one pool. A volume is named as `volume-name.ts` says. Everything is
  * durable when it returns (also the directory entry), and every call can be repeated after a crash.
  *
  * Errors: those of the operating system, unchanged.
  */
 export interface StoragePool {
   /** Makes an empty volume of this size that reads as zeros, replacing what a crash may have left of the name. */
-  create(driveId: string, sizeBytes: number): Maybe<void>;
+  create(volumeName: string, sizeBytes: number): Maybe<void>;
   /** With a loop, a device over a network works on many requests at a time: it answers with promises that the loop settles. */
-  open(driveId: string, access: 'read-only' | 'read-write', events?: DeviceEvents): Maybe<BlockDevice>;
+  open(volumeName: string, access: 'read-only' | 'read-write', events?: DeviceEvents): Maybe<BlockDevice>;
   /** Removes the volume; nothing happens when there is none. */
-  remove(driveId: string): Maybe<void>;
+  remove(volumeName: string): Maybe<void>;
   /**
-   * Makes the target's first bytes those of the source by sharing its blocks, and the rest of the target read as zeros.
-   * The target keeps its size, which is at least that of the source.
+   * Makes a volume of this size, at least that of the source, by sharing the source's blocks: its first bytes are those of
+   * the source, and the rest reads as zeros. Replaces what a crash may have left of the name.
    *
-   * @returns false, with nothing changed, when this pool cannot share blocks
+   * @returns why this pool cannot share blocks, and then there is no such volume; null when it is made
    */
-  clone(request: { sourceDriveId: string; targetDriveId: string }): Maybe<boolean>;
-  /** The UUIDs of the volumes that there are, in no order. */
+  clone(request: CloneRequest): Maybe<string | null>;
+  /** The names of the volumes that there are, in no order. */
   list(): Maybe<readonly string[]>;
   room(): Maybe<PoolRoom>;
   /**

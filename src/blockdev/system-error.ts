@@ -16,7 +16,7 @@ export function systemError(code: string, syscall: string, message = `${syscall}
 }
 
 /** Whether the error is the operating system's, with one of these codes. */
-export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {
+export function isSystemError(error: unknown, ...codes: readonly string[]): error is SystemError {
   return (
     error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
   );

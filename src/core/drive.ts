@@ -47,6 +47,8 @@ export interface Drive {
   readonly tier: Tier;
   /** The pool that stores it, by its name in the configuration. */
   readonly poolName: string;
+  /** Its volume in that pool; see `volume-name.ts`. */
+  readonly volumeName: string;
   readonly state: DriveState;
   /** Who else may read it; `ALL_USERS` for everybody. */
   readonly readers: readonly string[];

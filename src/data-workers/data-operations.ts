@@ -106,7 +106,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'create':
       return await create(pool, request);
     case 'remove':
-      return await pool.remove(request.driveId);
+      return await pool.remove(request.volumeName);
     case 'fence':
       return await pool.fence?.(request.nodeId);
     case 'list':
@@ -114,7 +114,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'open':
       return await open(thread, request.spec);
     case 'close':
-      return await thread.volumes.close(request.driveId);
+      return await thread.volumes.close(request.volumeName);
     case 'attach':
       return await thread.connections.attach(request);
     case 'detach':
@@ -124,9 +124,9 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'flushed':
       return thread.connections.flushed(request);
     case 'track':
-      return thread.changes.track(request.driveId, request.changes);
+      return thread.changes.track(request.volumeName, request.changes);
     case 'closeStored':
-      return await thread.stored.close(request.driveId);
+      return await thread.stored.close(request.volumeName);
     case 'listStretches':
     case 'makeStored':
     case 'copyOut':
@@ -141,7 +141,9 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
         thread.hashing,
       );
     default:
-      return await thread.volumes.use(request.driveId, (device) => performOnDevice(thread, device, request));
+      return await thread.volumes.use(request.volumeName, (device) =>
+        performOnDevice(thread, device, request),
+      );
   }
 }
 
@@ -151,8 +153,8 @@ async function receive(
 ): Promise<ReceivedPart> {
   const part = { ...request, loop, memory: setup.memory, baseAddress, pieceBytes: XTS_PIECE_BYTES };
   if (encryption === null) return await receiveBodyPart(part);
-  const { driveId, offsetBytes } = encryption;
-  return await volumes.use(driveId, async (volume) => {
+  const { volumeName, offsetBytes } = encryption;
+  return await volumes.use(volumeName, async (volume) => {
     const encrypt = (at: number, part: Uint8Array): void => encryptAhead(volume, offsetBytes + at, part);
     return await receiveBodyPart({ ...part, encrypt });
   });
@@ -180,7 +182,7 @@ async function performStored(
       return await copyIn(stored, { ...request, from: viewOf(memory, request.from), compare });
     }
     case 'syncStored':
-      return await syncStored(stored, request.driveId);
+      return await syncStored(stored, request.volumeName);
   }
 }
 
@@ -267,12 +269,12 @@ async function create(
 ): Promise<void> {
   const encryption =
     spec.volumeKey === null || passphrase === null ? null : { volumeKey: spec.volumeKey, passphrase };
-  await createVolume(pool, { driveId: spec.driveId, sizeBytes: spec.sizeBytes, encryption });
+  await createVolume(pool, { volumeName: spec.volumeName, sizeBytes: spec.sizeBytes, encryption });
 }
 
 async function open(thread: Thread, spec: VolumeSpec): Promise<void> {
   const { pool, engine } = thread;
-  const changes = thread.changes.trackerOf(spec.driveId);
+  const changes = thread.changes.trackerOf(spec.volumeName);
   const device = await openVolume(pool, spec, { engine, access: 'read-write', changes });
-  await thread.volumes.put(spec.driveId, device);
+  await thread.volumes.put(spec.volumeName, device);
 }

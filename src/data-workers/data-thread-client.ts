@@ -33,9 +33,9 @@ export interface DataThreadClient {
   /** The same for what does not depend on the drive's size, which may be another by now. */
   ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined;
   /** Closes the volume in that thread if it is open there. */
-  closeVolume(driveId: string): Promise<void>;
-  /** Closes all volumes that are open there. */
-  closeVolumes(): Promise<void>;
+  closeVolume(volumeName: string): Promise<void>;
+  /** Closes those of the volumes that are open there. */
+  closeVolumes(which: (volumeName: string) => boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -101,8 +101,8 @@ export function startDataThread(
     },
     ensureOpen: (spec) => openings.ensureOpen(spec),
     ensureOpenAnySize: (spec) => openings.ensureOpenAnySize(spec),
-    closeVolume: (driveId) => openings.close(driveId),
-    closeVolumes: () => openings.closeAll(),
+    closeVolume: (volumeName) => openings.close(volumeName),
+    closeVolumes: (which) => openings.closeEach(which),
     async stop() {
       isStopping = true;
       await stopWorker(worker, sockets, setup.signal);
@@ -145,7 +145,7 @@ class VolumeOpenings {
   }
 
   ensureOpen(spec: VolumeSpec): Promise<void> | undefined {
-    const current = this.#openings.get(spec.driveId);
+    const current = this.#openings.get(spec.volumeName);
     if (current?.sizeBytes === spec.sizeBytes) return current.ready;
     const ready = this.#open(spec);
     const [oldest] = this.#openings.keys();
@@ -154,27 +154,28 @@ class VolumeOpenings {
   }
 
   ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined {
-    const current = this.#openings.get(spec.driveId);
+    const current = this.#openings.get(spec.volumeName);
     return current === undefined ? this.ensureOpen(spec) : current.ready;
   }
 
-  async close(driveId: string): Promise<void> {
-    if (this.#openings.delete(driveId)) await this.#call('close', { driveId });
+  async close(volumeName: string): Promise<void> {
+    if (this.#openings.delete(volumeName)) await this.#call('close', { volumeName });
   }
 
-  async closeAll(): Promise<void> {
-    await Promise.all([...this.#openings.keys()].map((driveId) => this.close(driveId)));
+  async closeEach(which: (volumeName: string) => boolean): Promise<void> {
+    const names = [...this.#openings.keys()].filter((volumeName) => which(volumeName));
+    await Promise.all(names.map((volumeName) => this.close(volumeName)));
   }
 
   async #open(spec: VolumeSpec): Promise<void> {
     const opening: Opening = { sizeBytes: spec.sizeBytes, ready: undefined };
-    this.#openings.set(spec.driveId, opening);
+    this.#openings.set(spec.volumeName, opening);
     opening.ready = this.#call('open', { spec }).then(
       () => {
         opening.ready = undefined;
       },
       (error: unknown) => {
-        if (this.#openings.get(spec.driveId) === opening) this.#openings.delete(spec.driveId);
+        if (this.#openings.get(spec.volumeName) === opening) this.#openings.delete(spec.volumeName);
         throw error;
       },
     );

@@ -12,16 +12,16 @@ export interface DataThreadGroup {
   /** How long the oldest unanswered call has waited, in milliseconds; 0 when none waits. */
   stalledMs(nowMs: number): number;
   /** Closes the volume wherever it is open. */
-  closeVolume(driveId: string): Promise<void>;
+  closeVolume(volumeName: string): Promise<void>;
   /**
    * Has every change of the drive marked in a `ChangeMap`, in these threads and those that are started later; null ends
    * that. When it returns, whatever was changed before and not marked has been written.
    */
-  track(driveId: string, changes: SharedArrayBuffer | null): Promise<void>;
+  track(volumeName: string, changes: SharedArrayBuffer | null): Promise<void>;
   /** Closes what copying has open of the volume. */
-  closeStored(driveId: string): Promise<void>;
-  /** Closes all volumes; they are opened again as they are needed. */
-  closeVolumes(): Promise<void>;
+  closeStored(volumeName: string): Promise<void>;
+  /** Closes those of the volumes that are open; they are opened again as they are needed. */
+  closeVolumes(which: (volumeName: string) => boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export function createDataThreadGroup(options: {
     const thread = options.start();
     threads.push(thread);
     // Done before anything else that it is asked for.
-    for (const [driveId, changes] of tracked) void thread.call('track', { driveId, changes });
+    for (const [volumeName, changes] of tracked) void thread.call('track', { volumeName, changes });
     return thread;
   }
 
@@ -54,19 +54,19 @@ export function createDataThreadGroup(options: {
       const since = threads.map((thread) => thread.waitingSinceMs).filter((atMs) => atMs !== null);
       return since.length === 0 ? 0 : nowMs - Math.min(...since);
     },
-    async closeVolume(driveId) {
-      await Promise.all(threads.map((thread) => thread.closeVolume(driveId)));
+    async closeVolume(volumeName) {
+      await Promise.all(threads.map((thread) => thread.closeVolume(volumeName)));
     },
-    async track(driveId, changes) {
-      if (changes === null) tracked.delete(driveId);
-      else tracked.set(driveId, changes);
-      await Promise.all(threads.map((thread) => thread.call('track', { driveId, changes })));
+    async track(volumeName, changes) {
+      if (changes === null) tracked.delete(volumeName);
+      else tracked.set(volumeName, changes);
+      await Promise.all(threads.map((thread) => thread.call('track', { volumeName, changes })));
     },
-    async closeStored(driveId) {
-      await Promise.all(threads.map((thread) => thread.call('closeStored', { driveId })));
+    async closeStored(volumeName) {
+      await Promise.all(threads.map((thread) => thread.call('closeStored', { volumeName })));
     },
-    async closeVolumes() {
-      await Promise.all(threads.map((thread) => thread.closeVolumes()));
+    async closeVolumes(which) {
+      await Promise.all(threads.map((thread) => thread.closeVolumes(which)));
     },
     async stop() {
       await Promise.all(threads.map((thread) => thread.stop()));

@@ -7,7 +7,7 @@ import type { LentPieces, NbdConnection, Volumes } from './volumes.ts';
 
 const DRIVE = 'drive';
 const SPEC: VolumeSpec = {
-  driveId: DRIVE,
+  volumeName: DRIVE,
   poolName: 'one',
   sizeBytes: 100,
   volumeKey: null,
@@ -138,7 +138,7 @@ test('reads are not held up, and the volume that the drive has left is removed o
   void volumes.read(SPEC, RANGE);
   expect(calls).toEqual(['read one', 'copy two', 'read one', 'read two']);
   end('read one');
-  const removing = volumes.remove({ driveId: DRIVE, poolName: 'one' });
+  const removing = volumes.remove({ volumeName: DRIVE, poolName: 'one' }, { isLeft: true });
   await settle();
   expect(calls).not.toContain('remove one');
   await unread[Symbol.asyncIterator]().next();
@@ -160,7 +160,7 @@ test('a relocation that fails leaves everybody where they were', async () => {
 test('other drives are not held up', async () => {
   void volumes.relocate(DRIVE, () => asked('copy', 'two', 'two'));
   await settle();
-  void volumes.write({ ...SPEC, driveId: 'another' }, WRITE);
+  void volumes.write({ ...SPEC, volumeName: 'another' }, WRITE);
   expect(calls).toEqual(['copy two', 'write one']);
 });
 

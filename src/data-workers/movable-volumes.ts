@@ -1,8 +1,9 @@
 import type { Range } from '../blockdev/block-device.ts';
+import { driveOfVolume } from '../core/volume-name.ts';
 import { MovableConnection } from './movable-connection.ts';
 import type { MappedBlock } from './protocol.ts';
-import type { StoredVolume, StoredVolumes } from './stored-volumes.ts';
-import type { VolumeSpec } from './volume.ts';
+import type { StoredVolumes } from './stored-volumes.ts';
+import type { StoredVolume, VolumeSpec } from './volume.ts';
 import { VolumePlaces } from './volume-places.ts';
 import type {
   AttachedConnection,
@@ -40,10 +41,10 @@ class MovableVolumes implements Volumes {
     await this.#volumes.create(spec, passphrase);
   }
 
-  async remove(volume: StoredVolume): Promise<void> {
-    await this.#places.unused(volume);
+  async remove(volume: StoredVolume, { isLeft } = { isLeft: false }): Promise<void> {
+    if (isLeft) await this.#places.unused(volume);
     await this.#volumes.remove(volume);
-    this.#places.removed(volume);
+    if (!isLeft) this.#places.destroyed(volume);
   }
 
   async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
@@ -96,7 +97,7 @@ class MovableVolumes implements Volumes {
   }
 
   attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection {
-    const { driveId } = spec;
+    const driveId = driveOfVolume(spec.volumeName);
     const movable = new MovableConnection({
       leftover: connection.leftover,
       pauseOf: () => this.#places.pauseOf(spec),

@@ -18,15 +18,15 @@ interface OpenVolume<Volume> {
 export class OpenVolumes<Volume extends Closable> {
   readonly #volumes = new Map<string, OpenVolume<Volume>>();
 
-  /** Takes over a volume, in place of an older opening of the drive. */
-  async put(driveId: string, volume: Volume): Promise<void> {
-    await this.close(driveId);
-    this.#volumes.set(driveId, { volume, uses: 0, isClosed: false });
+  /** Takes over a volume, in place of an older opening. */
+  async put(volumeName: string, volume: Volume): Promise<void> {
+    await this.close(volumeName);
+    this.#volumes.set(volumeName, { volume, uses: 0, isClosed: false });
   }
 
-  async use<Result>(driveId: string, work: (volume: Volume) => Promise<Result>): Promise<Result> {
-    const open = this.#volumes.get(driveId);
-    if (open === undefined) throw new Error(`Drive ${driveId} is not open in this thread.`);
+  async use<Result>(volumeName: string, work: (volume: Volume) => Promise<Result>): Promise<Result> {
+    const open = this.#volumes.get(volumeName);
+    if (open === undefined) throw new Error(`Volume ${volumeName} is not open in this thread.`);
     open.uses += 1;
     try {
       return await work(open.volume);
@@ -36,10 +36,10 @@ export class OpenVolumes<Volume extends Closable> {
     }
   }
 
-  async close(driveId: string): Promise<void> {
-    const open = this.#volumes.get(driveId);
+  async close(volumeName: string): Promise<void> {
+    const open = this.#volumes.get(volumeName);
     if (open === undefined) return;
-    this.#volumes.delete(driveId);
+    this.#volumes.delete(volumeName);
     open.isClosed = true;
     await closeUnused(open);
   }

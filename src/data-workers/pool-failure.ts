@@ -1,4 +1,5 @@
 import { DriveError } from '../core/errors.ts';
+import { driveOfVolume } from '../core/volume-name.ts';
 
 /**
  * What an error of the operating system under a pool means to a caller. An error of the domain stays as it is, and
@@ -6,11 +7,11 @@ import { DriveError } from '../core/errors.ts';
  */
 export function poolFailure(
   error: unknown,
-  { driveId, poolName }: { driveId: string; poolName: string },
+  { volumeName, poolName }: { volumeName: string; poolName: string },
 ): unknown {
   if (error instanceof DriveError || !(error instanceof Error)) return error;
   const errno = 'code' in error && typeof error.code === 'string' ? error.code : null;
-  const facts = { drive: driveId, pool: poolName, errno: errno ?? undefined };
+  const facts = { drive: driveOfVolume(volumeName), pool: poolName, errno: errno ?? undefined };
   switch (errno) {
     case null:
       return error;

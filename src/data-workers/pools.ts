@@ -28,7 +28,7 @@ export interface Pools {
   /** The threads of the pool that serve NBD connections. Throws like `threadsOf`. */
   connectionThreadsOf(poolName: string): DataThreadGroup;
   /** Has every change of a drive marked by the threads of its pool; see `DataThreadGroup.track`. */
-  track(volume: { driveId: string; poolName: string }, changes: SharedArrayBuffer | null): Promise<void>;
+  track(volume: { volumeName: string; poolName: string }, changes: SharedArrayBuffer | null): Promise<void>;
   /** A word that is 1 while the pool has no room but what its reserve is for; for threads to look at. */
   lowWordOf(poolName: string): SharedArrayBuffer;
   statusOf(poolName: string): PoolStatus;
@@ -41,7 +41,7 @@ export interface Pools {
   /** Like `admit`, but lets a write through that may turn out to need no room. */
   admitWrite(poolName: string, sizeBytes: number): Promise<WriteAdmission>;
   /** Where the volume is, for administrators and other tools. */
-  volumeLocation(volume: { driveId: string; poolName: string }): string;
+  volumeLocation(volume: { volumeName: string; poolName: string }): string;
   /**
    * Keeps another node, which is taken to be gone, from changing anything in the pool from now on; see
    * `StoragePool.fence`. To be done before anybody is given what that node may still be writing to.

@@ -100,20 +100,20 @@ export interface Operations {
   /** See `StoragePool.fence`. */
   fence: { request: { nodeId: string }; result: null };
   create: { request: { spec: VolumeSpec; passphrase: string | null }; result: null };
-  remove: { request: { driveId: string }; result: null };
+  remove: { request: { volumeName: string }; result: null };
   /** Opens the volume for the operations below, replacing an older opening. */
   open: { request: { spec: VolumeSpec }; result: null };
-  close: { request: { driveId: string }; result: null };
-  read: { request: { driveId: string; offsetBytes: number; into: Segment }; result: null };
+  close: { request: { volumeName: string }; result: null };
+  read: { request: { volumeName: string; offsetBytes: number; into: Segment }; result: null };
   /** Answers the bytes written, after decompression, and whether they are on stable storage already. */
   write: {
-    request: { driveId: string; life: number; task: WriteTask };
+    request: { volumeName: string; life: number; task: WriteTask };
     result: { writtenBytes: number; isDurable: boolean };
   };
   /** Sends the head and then the range to a socket, by way of `through`; ends early when the client is slow. */
   send: {
     request: {
-      driveId: string;
+      volumeName: string;
       range: Range;
       descriptor: number;
       head: Uint8Array;
@@ -131,11 +131,11 @@ export interface Operations {
       /** What is in the segments already. */
       filledBytes: number;
       /** The drive that the body is encrypted for as it comes, and where in it the body is to be; null for no drive. */
-      encryption: { driveId: string; offsetBytes: number } | null;
+      encryption: { volumeName: string; offsetBytes: number } | null;
     };
     result: ReceivedPart;
   };
-  flush: { request: { driveId: string }; result: null };
+  flush: { request: { volumeName: string }; result: null };
   /** Serves an NBD connection until it ends. */
   attach: { request: ServedConnection; result: ServedEnd };
   /** Takes an NBD connection back, once all that it was asked for has been answered: `attach` is answered then. */
@@ -144,22 +144,22 @@ export interface Operations {
   detach: { request: { connectionId: number }; result: null };
   /** Says that a flush that was wished for has been done, or has failed. */
   flushed: { request: { connectionId: number; flushId: number; isDone: boolean }; result: null };
-  resize: { request: { driveId: string; sizeBytes: number }; result: null };
-  map: { request: { driveId: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
+  resize: { request: { volumeName: string; sizeBytes: number }; result: null };
+  map: { request: { volumeName: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
   /** Of each body. */
   sha256: { request: { bodies: readonly (readonly Segment[])[] }; result: readonly Uint8Array[] };
   /** Answers the bytes written. */
-  fillHoles: { request: { driveId: string; range: Range }; result: number };
+  fillHoles: { request: { volumeName: string; range: Range }; result: number };
   /** Has every change of the drive marked in a `ChangeMap`, also by what has it open already; null ends that. */
-  track: { request: { driveId: string; changes: SharedArrayBuffer | null }; result: null };
+  track: { request: { volumeName: string; changes: SharedArrayBuffer | null }; result: null };
   /** The following copy what is stored; see `stored-copy.ts`. */
-  listStretches: { request: { driveId: string; fromBytes: number }; result: StoredStretches };
-  makeStored: { request: { driveId: string; sizeBytes: number; mayKeep: boolean }; result: boolean };
-  copyOut: { request: { driveId: string; range: Range; into: Segment }; result: readonly Range[] };
+  listStretches: { request: { volumeName: string; fromBytes: number }; result: StoredStretches };
+  makeStored: { request: { volumeName: string; sizeBytes: number; mayKeep: boolean }; result: boolean };
+  copyOut: { request: { volumeName: string; range: Range; into: Segment }; result: readonly Range[] };
   /** `through` is memory to compare with what is there; null to write without looking. */
   copyIn: {
     request: {
-      driveId: string;
+      volumeName: string;
       range: Range;
       from: Segment;
       data: readonly Range[];
@@ -167,9 +167,9 @@ export interface Operations {
     };
     result: number;
   };
-  syncStored: { request: { driveId: string }; result: null };
+  syncStored: { request: { volumeName: string }; result: null };
   /** Closes what these have open of the volume. */
-  closeStored: { request: { driveId: string }; result: null };
+  closeStored: { request: { volumeName: string }; result: null };
   /** The volumes in the pool. */
   list: { request: Record<never, never>; result: readonly string[] };
 }

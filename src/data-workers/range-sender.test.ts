@@ -12,7 +12,7 @@ const RANGE = { offsetBytes: 0, lengthBytes: 1000 };
 const HEAD = Buffer.from('a head');
 const ALL = HEAD.byteLength + RANGE.lengthBytes;
 
-type SendRequest = Omit<Operations['send']['request'], 'driveId'>;
+type SendRequest = Omit<Operations['send']['request'], 'volumeName'>;
 
 interface Scratch {
   readonly arena: Arena;

@@ -17,7 +17,7 @@ export interface RangeSenderParts {
   readonly sockets: Pick<SocketCalls, 'duplicate' | 'close'>;
   /** Has a data thread send. */
   readonly sendInThread: (
-    request: Omit<Operations['send']['request'], 'driveId'>,
+    request: Omit<Operations['send']['request'], 'volumeName'>,
   ) => Promise<Operations['send']['result']>;
 }
 

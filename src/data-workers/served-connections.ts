@@ -112,7 +112,7 @@ export class ServedConnections {
       engine,
       access: isReadOnly ? 'read-only' : 'read-write',
       mayGrowElsewhere: true,
-      changes: changes.trackerOf(spec.driveId),
+      changes: changes.trackerOf(spec.volumeName),
       ...(this.#memory === null ? {} : { events: this.#events, waiting: this.#pause }),
     });
   }

@@ -55,10 +55,10 @@ async function copyAll(isCompared: boolean): Promise<number> {
   for (let offsetBytes = 0; offsetBytes < SIZE_BYTES; offsetBytes += MIB) {
     const range = { offsetBytes, lengthBytes: Math.min(MIB, SIZE_BYTES - offsetBytes) };
     const buffer = Buffer.alloc(range.lengthBytes);
-    const data = await copyOut(source.devices, { driveId: SCRATCH_DRIVE, range, into: buffer });
+    const data = await copyOut(source.devices, { volumeName: SCRATCH_DRIVE, range, into: buffer });
     const compare = isCompared ? Buffer.alloc(range.lengthBytes) : null;
     writtenBytes += await copyIn(target.devices, {
-      driveId: SCRATCH_DRIVE,
+      volumeName: SCRATCH_DRIVE,
       range,
       from: buffer,
       data,
@@ -70,7 +70,7 @@ async function copyAll(isCompared: boolean): Promise<number> {
 }
 
 const make = (mayKeep: boolean, sizeBytes = SIZE_BYTES) =>
-  makeStored(target.devices, { driveId: SCRATCH_DRIVE, sizeBytes, mayKeep });
+  makeStored(target.devices, { volumeName: SCRATCH_DRIVE, sizeBytes, mayKeep });
 
 test('a copy has the same bytes and the same holes', async () => {
   await write(source.pool, 5000, randomBytes(10));
@@ -107,7 +107,7 @@ test('stretches cover all data, from any of their borders on, and little of the 
   for (const offsetBytes of offsets) await write(source.pool, offsetBytes, Buffer.from('x'));
   const found: Range[] = [];
   for (let fromBytes = 0; fromBytes < 2 ** 42;) {
-    const page = await listStretches(source.devices, { driveId: SCRATCH_DRIVE, fromBytes });
+    const page = await listStretches(source.devices, { volumeName: SCRATCH_DRIVE, fromBytes });
     found.push(...page.stretches);
     fromBytes = page.nextOffsetBytes;
   }

@@ -24,9 +24,9 @@ export interface StoredStretches {
 /** Stretches of the volume, from an offset on a grain's border, that may hold data. */
 export async function listStretches(
   devices: StoredDevices,
-  { driveId, fromBytes }: { driveId: string; fromBytes: number },
+  { volumeName, fromBytes }: { volumeName: string; fromBytes: number },
 ): Promise<StoredStretches> {
-  return await devices.use(driveId, 'read-only', async (device) => {
+  return await devices.use(volumeName, 'read-only', async (device) => {
     const { sizeBytes } = device;
     const stretches: Range[] = [];
     let at = fromBytes;
@@ -45,9 +45,9 @@ export async function listStretches(
 /** Reads what the range holds of data into the same places of `into`; returns where that is. The rest of it is holes. */
 export async function copyOut(
   devices: StoredDevices,
-  { driveId, range, into }: { driveId: string; range: Range; into: Buffer },
+  { volumeName, range, into }: { volumeName: string; range: Range; into: Buffer },
 ): Promise<readonly Range[]> {
-  return await devices.use(driveId, 'read-only', async (device) => {
+  return await devices.use(volumeName, 'read-only', async (device) => {
     const data = await dataOf(device, range);
     for (const { offsetBytes, lengthBytes } of data) {
       await device.read(offsetBytes, partOf(into, range, { offsetBytes, lengthBytes }));
@@ -64,10 +64,10 @@ export async function copyOut(
  */
 export async function copyIn(
   devices: StoredDevices,
-  request: { driveId: string; range: Range; from: Buffer; data: readonly Range[]; compare: Buffer | null },
+  request: { volumeName: string; range: Range; from: Buffer; data: readonly Range[]; compare: Buffer | null },
 ): Promise<number> {
-  const { driveId, range, from, data, compare } = request;
-  return await devices.use(driveId, 'read-write', async (device) => {
+  const { volumeName, range, from, data, compare } = request;
+  return await devices.use(volumeName, 'read-write', async (device) => {
     let writtenBytes = 0;
     for (const part of data) {
       const bytes = partOf(from, range, part);
@@ -87,21 +87,21 @@ export async function copyIn(
  */
 export async function makeStored(
   devices: StoredDevices,
-  { driveId, sizeBytes, mayKeep }: { driveId: string; sizeBytes: number; mayKeep: boolean },
+  { volumeName, sizeBytes, mayKeep }: { volumeName: string; sizeBytes: number; mayKeep: boolean },
 ): Promise<boolean> {
-  if (mayKeep && (await sizeOf(devices, driveId)) === sizeBytes) return true;
-  await devices.create(driveId, sizeBytes);
+  if (mayKeep && (await sizeOf(devices, volumeName)) === sizeBytes) return true;
+  await devices.create(volumeName, sizeBytes);
   return false;
 }
 
 /** Puts everything that was written to the volume on stable storage, whoever wrote it. */
-export async function syncStored(devices: StoredDevices, driveId: string): Promise<void> {
-  await devices.use(driveId, 'read-write', async (device) => await device.flush());
+export async function syncStored(devices: StoredDevices, volumeName: string): Promise<void> {
+  await devices.use(volumeName, 'read-write', async (device) => await device.flush());
 }
 
-async function sizeOf(devices: StoredDevices, driveId: string): Promise<number | null> {
+async function sizeOf(devices: StoredDevices, volumeName: string): Promise<number | null> {
   try {
-    return await devices.use(driveId, 'read-only', (device) => Promise.resolve(device.sizeBytes));
+    return await devices.use(volumeName, 'read-only', (device) => Promise.resolve(device.sizeBytes));
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;

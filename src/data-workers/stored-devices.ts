@@ -14,25 +14,25 @@ export class StoredDevices {
 
   /** Works with a volume, which stays open until `close`. */
   async use<Result>(
-    driveId: string,
+    volumeName: string,
     access: Access,
     work: (device: BlockDevice) => Promise<Result>,
   ): Promise<Result> {
-    const key = keyOf(driveId, access);
-    const device = this.#open.get(key) ?? (await this.#pool.open(driveId, access));
+    const key = keyOf(volumeName, access);
+    const device = this.#open.get(key) ?? (await this.#pool.open(volumeName, access));
     this.#open.set(key, device);
     return await work(device);
   }
 
   /** Makes an empty volume in place of any that there is. */
-  async create(driveId: string, sizeBytes: number): Promise<void> {
-    await this.close(driveId);
-    await this.#pool.create(driveId, sizeBytes);
+  async create(volumeName: string, sizeBytes: number): Promise<void> {
+    await this.close(volumeName);
+    await this.#pool.create(volumeName, sizeBytes);
   }
 
-  async close(driveId: string): Promise<void> {
+  async close(volumeName: string): Promise<void> {
     for (const access of ['read-only', 'read-write'] as const) {
-      const key = keyOf(driveId, access);
+      const key = keyOf(volumeName, access);
       const device = this.#open.get(key);
       this.#open.delete(key);
       await device?.close();
@@ -40,6 +40,6 @@ export class StoredDevices {
   }
 }
 
-function keyOf(driveId: string, access: Access): string {
-  return `${access} ${driveId}`;
+function keyOf(volumeName: string, access: Access): string {
+  return `${access} ${volumeName}`;
 }

@@ -1,15 +1,10 @@
 import type { ServedEnd } from './protocol.ts';
-import type { VolumeSpec } from './volume.ts';
+import type { StoredVolume, VolumeSpec } from './volume.ts';
 import type { NbdConnection, Volumes } from './volumes.ts';
 
-/** Where a volume is. */
-export interface StoredVolume {
-  readonly driveId: string;
-  readonly poolName: string;
-}
-
 /** Volumes in the pools that they are said to be in: `Volumes` is this, for drives that move. */
-export interface StoredVolumes extends Omit<Volumes, 'attach' | 'relocate'> {
+export interface StoredVolumes extends Omit<Volumes, 'attach' | 'relocate' | 'remove'> {
+  remove(volume: StoredVolume): Promise<void>;
   attach(spec: VolumeSpec, connection: NbdConnection): ServedAttachment;
 }
 

@@ -39,7 +39,7 @@ export interface ThreadPoolsOptions {
   readonly onMarked: (poolName: string) => Promise<void>;
   readonly onChange: (poolName: string, status: PoolStatus) => void;
   /** Where a volume of the pool is. */
-  readonly volumeLocation: (pool: PoolSpec, driveId: string) => string;
+  readonly volumeLocation: (pool: PoolSpec, volumeName: string) => string;
   /** Says of a pool that is not configured here where it is. */
   readonly reasonOfUnknown: (poolName: string) => string;
   readonly now: () => number;
@@ -87,11 +87,11 @@ class ThreadPools implements Pools {
   }
 
   async track(
-    { driveId, poolName }: { driveId: string; poolName: string },
+    { volumeName, poolName }: { volumeName: string; poolName: string },
     changes: SharedArrayBuffer | null,
   ): Promise<void> {
     const { threads, connectionThreads } = this.#stateOf(poolName);
-    await Promise.all([threads.track(driveId, changes), connectionThreads.track(driveId, changes)]);
+    await Promise.all([threads.track(volumeName, changes), connectionThreads.track(volumeName, changes)]);
   }
 
   lowWordOf(poolName: string): SharedArrayBuffer {
@@ -126,8 +126,8 @@ class ThreadPools implements Pools {
     return { isPoolLow, done: letIn(state, sizeBytes) };
   }
 
-  volumeLocation({ driveId, poolName }: { driveId: string; poolName: string }): string {
-    return this.#options.volumeLocation(this.#stateOf(poolName).config.spec, driveId);
+  volumeLocation({ volumeName, poolName }: { volumeName: string; poolName: string }): string {
+    return this.#options.volumeLocation(this.#stateOf(poolName).config.spec, volumeName);
   }
 
   async fence(poolName: string, nodeId: string): Promise<void> {
@@ -182,7 +182,7 @@ class ThreadPools implements Pools {
     try {
       const mayMark = !state.isMarked && (await this.#options.mayMark(poolName));
       const { reason, room, isReopened } = await state.threads.leastBusy().call('check', { mayMark });
-      if (isReopened) await state.threads.closeVolumes();
+      if (isReopened) await state.threads.closeVolumes(() => true);
       if (reason === null && mayMark) await this.#options.onMarked(poolName);
       state.isMarked = reason === null || !mayMark;
       state.writtenBytes -= writtenBefore;

@@ -15,8 +15,8 @@ import { pieceCount, readPieces, READ_WINDOW_PIECES } from './piece-reader.ts';
 import { allSettledThenThrow, lendTogether, placed } from './lent-pieces.ts';
 import type { PieceLender } from './piece-lender.ts';
 import type { Pools } from './pools.ts';
-import type { VolumeSpec } from './volume.ts';
-import type { ServedAttachment, StoredVolume, StoredVolumes } from './stored-volumes.ts';
+import type { StoredVolume, VolumeSpec } from './volume.ts';
+import type { ServedAttachment, StoredVolumes } from './stored-volumes.ts';
 import type {
   BodyPlace,
   BodyWrite,
@@ -71,14 +71,14 @@ class ThreadVolumes implements StoredVolumes {
 
   async remove(volume: StoredVolume): Promise<void> {
     await this.#close(volume);
-    const { driveId } = volume;
-    await answered(volume, () => this.#groupOf(volume).leastBusy().call('remove', { driveId }));
+    const { volumeName } = volume;
+    await answered(volume, () => this.#groupOf(volume).leastBusy().call('remove', { volumeName }));
   }
 
   async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
     // One that is open may be of before another node has resized it, and to the same size again.
     await this.#close(spec);
-    await this.#onVolume(spec, (thread) => thread.call('resize', { driveId: spec.driveId, sizeBytes }));
+    await this.#onVolume(spec, (thread) => thread.call('resize', { volumeName: spec.volumeName, sizeBytes }));
     await this.#close(spec);
   }
 
@@ -92,7 +92,7 @@ class ThreadVolumes implements StoredVolumes {
       throw error;
     }
     const readPiece = (offsetBytes: number, into: Segment): Promise<unknown> =>
-      answered(spec, () => thread.call('read', { driveId: spec.driveId, offsetBytes, into }));
+      answered(spec, () => thread.call('read', { volumeName: spec.volumeName, offsetBytes, into }));
     return await readPieces({ range, loan, memory: this.#memory, readPiece });
   }
 
@@ -104,7 +104,7 @@ class ThreadVolumes implements StoredVolumes {
       const endAnnouncement = this.#digestsOf(spec).announce(range.lengthBytes);
       await this.#onVolume(spec, async (thread) => {
         const reads = placements.map(({ offsetBytes, segment }) =>
-          thread.call('read', { driveId: spec.driveId, offsetBytes, into: segment }),
+          thread.call('read', { volumeName: spec.volumeName, offsetBytes, into: segment }),
         );
         await allSettledThenThrow(reads);
       }).finally(endAnnouncement);
@@ -123,8 +123,8 @@ class ThreadVolumes implements StoredVolumes {
       lender: this.#options.readLender,
       pieceCount: this.#piecesToSend(spec, range),
       sockets: this.#sockets,
-      sendInThread: (request: Omit<Operations['send']['request'], 'driveId'>) =>
-        this.#onVolume(spec, (thread) => thread.call('send', { driveId: spec.driveId, ...request })),
+      sendInThread: (request: Omit<Operations['send']['request'], 'volumeName'>) =>
+        this.#onVolume(spec, (thread) => thread.call('send', { volumeName: spec.volumeName, ...request })),
     };
     const { done, takeBack } = sendRange(parts, range, socket);
     return { done: answered(spec, () => done), takeBack };
@@ -150,10 +150,10 @@ class ThreadVolumes implements StoredVolumes {
   }
 
   async receive(spec: VolumeSpec, body: IncomingBody, write: BodyPlace): Promise<ReceivedBody> {
-    const { driveId } = spec;
+    const { volumeName } = spec;
     const { offsetBytes } = write;
     const isAhead = canEncryptAhead(spec, write, body.lengthBytes);
-    const encryption = isAhead ? { driveId, offsetBytes } : null;
+    const encryption = isAhead ? { volumeName, offsetBytes } : null;
     const receiving = receiveBody(body, {
       lender: this.#options.bodyLender,
       memory: this.#memory,
@@ -206,16 +206,16 @@ class ThreadVolumes implements StoredVolumes {
     spec: VolumeSpec,
     { range, withHash }: { range: Range; withHash: boolean },
   ): Promise<readonly MappedBlock[]> {
-    const { driveId } = spec;
-    return await this.#onVolume(spec, (thread) => thread.call('map', { driveId, range, withHash }));
+    const { volumeName } = spec;
+    return await this.#onVolume(spec, (thread) => thread.call('map', { volumeName, range, withHash }));
   }
 
   async fillHoles(spec: VolumeSpec, range: Range): Promise<number> {
-    const { driveId } = spec;
+    const { volumeName } = spec;
     const done = await this.#options.pools.admit(spec.poolName, range.lengthBytes);
     let writtenBytes = 0;
     try {
-      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('fillHoles', { driveId, range }));
+      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('fillHoles', { volumeName, range }));
     } finally {
       done(writtenBytes);
     }
@@ -229,7 +229,7 @@ class ThreadVolumes implements StoredVolumes {
 
   async #close(volume: StoredVolume): Promise<void> {
     this.#flushGroups.delete(keyOf(volume));
-    await this.#groupOf(volume).closeVolume(volume.driveId);
+    await this.#groupOf(volume).closeVolume(volume.volumeName);
   }
 
   #groupOf({ poolName }: StoredVolume): DataThreadGroup {
@@ -297,14 +297,14 @@ class ThreadVolumes implements StoredVolumes {
   }
 
   async #flush(spec: VolumeSpec): Promise<void> {
-    const { driveId } = spec;
+    const { volumeName } = spec;
     let group = this.#flushGroups.get(keyOf(spec));
     if (group === undefined) {
       group = createFlushGroup(async () => {
         const thread = this.#groupOf(spec).leastBusy();
         await answered(spec, async () => {
           await thread.ensureOpenAnySize(spec);
-          await thread.call('flush', { driveId });
+          await thread.call('flush', { volumeName });
         });
       });
       this.#flushGroups.set(keyOf(spec), group);
@@ -324,8 +324,10 @@ class ThreadVolumes implements StoredVolumes {
       const { segments, encryptedBytes } = body;
       const left = { sha256: isCompared ? null : sha256, isPoolLow };
       const task = { offsetBytes, segments, encryptedBytes, encoding, ...left };
-      const { driveId } = spec;
-      const written = await this.#onVolume(spec, (thread) => thread.call('write', { driveId, life, task }));
+      const { volumeName } = spec;
+      const written = await this.#onVolume(spec, (thread) =>
+        thread.call('write', { volumeName, life, task }),
+      );
       ({ writtenBytes } = written);
       return written;
     } finally {
@@ -344,8 +346,8 @@ function canEncryptAhead(
   return volumeKey !== null && isPlain && isSectorRange({ offsetBytes, lengthBytes });
 }
 
-function keyOf({ driveId, poolName }: StoredVolume): string {
-  return `${poolName} ${driveId}`;
+function keyOf({ volumeName, poolName }: StoredVolume): string {
+  return `${poolName} ${volumeName}`;
 }
 
 /** Translates what the operating system says of a pool into an error of the domain. */

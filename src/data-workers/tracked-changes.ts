@@ -6,18 +6,18 @@ export class TrackedChanges {
   readonly #maps = new Map<string, ChangeMap>();
 
   /** Marks the changes of a drive in this memory from now on; null ends that. */
-  track(driveId: string, changes: SharedArrayBuffer | null): null {
-    if (changes === null) this.#maps.delete(driveId);
-    else this.#maps.set(driveId, new ChangeMap(changes));
+  track(volumeName: string, changes: SharedArrayBuffer | null): null {
+    if (changes === null) this.#maps.delete(volumeName);
+    else this.#maps.set(volumeName, new ChangeMap(changes));
     return null;
   }
 
   /** What an opening of the drive marks its changes with, whether or not anybody asks for that yet. */
-  trackerOf(driveId: string): ChangeTracker {
+  trackerOf(volumeName: string): ChangeTracker {
     const maps = this.#maps;
     return {
       mark(range) {
-        if (maps.size > 0) maps.get(driveId)?.mark(range);
+        if (maps.size > 0) maps.get(volumeName)?.mark(range);
       },
     };
   }

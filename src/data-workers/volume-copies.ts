@@ -4,7 +4,7 @@ import type { Segment } from './arena.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
 import type { PieceLender } from './piece-lender.ts';
 import type { Pools } from './pools.ts';
-import type { StoredVolume } from './stored-volumes.ts';
+import type { StoredVolume } from './volume.ts';
 
 /** What one `copy` copies at most. */
 export const COPY_BYTES = PIECE_BYTES;
@@ -32,7 +32,7 @@ export interface VolumeCopies {
 }
 
 export interface CopyRequest {
-  readonly driveId: string;
+  readonly volumeName: string;
   readonly fromPool: string;
   readonly toPool: string;
   /** At most `COPY_BYTES`. */
@@ -48,14 +48,14 @@ export function createVolumeCopies(options: {
   const threadOf = (poolName: string): DataThreadClient => pools.threadsOf(poolName).leastBusy();
 
   async function copyThrough(request: CopyRequest, segments: readonly Segment[]): Promise<void> {
-    const { driveId, fromPool, toPool, range } = request;
+    const { volumeName, fromPool, toPool, range } = request;
     const [segment, through = null] = halves(segments, range.lengthBytes);
-    const data = await threadOf(fromPool).call('copyOut', { driveId, range, into: segment });
+    const data = await threadOf(fromPool).call('copyOut', { volumeName, range, into: segment });
     const dataBytes = data.reduce((sum, part) => sum + part.lengthBytes, 0);
     const done = await pools.admit(toPool, dataBytes);
     let writtenBytes = 0;
     try {
-      const copyIn = { driveId, range, from: segment, data, through: request.isCompared ? through : null };
+      const copyIn = { volumeName, range, from: segment, data, through: request.isCompared ? through : null };
       writtenBytes = await threadOf(toPool).call('copyIn', copyIn);
     } finally {
       done(writtenBytes);
@@ -63,20 +63,20 @@ export function createVolumeCopies(options: {
   }
 
   return {
-    async *stretches({ driveId, poolName }, fromBytes = 0) {
+    async *stretches({ volumeName, poolName }, fromBytes = 0) {
       for (let at = fromBytes; ;) {
-        const page = await threadOf(poolName).call('listStretches', { driveId, fromBytes: at });
+        const page = await threadOf(poolName).call('listStretches', { volumeName, fromBytes: at });
         yield* page.stretches;
         at = page.nextOffsetBytes;
         if (at >= page.sizeBytes) return;
       }
     },
-    async sizeBytes({ driveId, poolName }) {
-      const beyond = { driveId, fromBytes: Number.MAX_SAFE_INTEGER };
+    async sizeBytes({ volumeName, poolName }) {
+      const beyond = { volumeName, fromBytes: Number.MAX_SAFE_INTEGER };
       return (await threadOf(poolName).call('listStretches', beyond)).sizeBytes;
     },
-    make: async ({ driveId, poolName }, request) =>
-      await threadOf(poolName).call('makeStored', { driveId, ...request }),
+    make: async ({ volumeName, poolName }, request) =>
+      await threadOf(poolName).call('makeStored', { volumeName, ...request }),
     async copy(request) {
       const loan = await lender.borrow(request.isCompared ? 2 : 1);
       try {
@@ -85,9 +85,10 @@ export function createVolumeCopies(options: {
         loan.release();
       }
     },
-    sync: async ({ driveId, poolName }) => void (await threadOf(poolName).call('syncStored', { driveId })),
+    sync: async ({ volumeName, poolName }) =>
+      void (await threadOf(poolName).call('syncStored', { volumeName })),
     track: (volume, changes) => pools.track(volume, changes),
-    close: ({ driveId, poolName }) => pools.threadsOf(poolName).closeStored(driveId),
+    close: ({ volumeName, poolName }) => pools.threadsOf(poolName).closeStored(volumeName),
   };
 }
 

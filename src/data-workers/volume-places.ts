@@ -1,4 +1,5 @@
-import type { StoredVolume } from './stored-volumes.ts';
+import { driveOfVolume } from '../core/volume-name.ts';
+import type { StoredVolume } from './volume.ts';
 import { createWriteTracker } from './write-tracker.ts';
 
 /** Which pool each drive that has moved lies in, who works on it there, and who must wait until it has moved. */
@@ -10,7 +11,7 @@ export class VolumePlaces {
 
   /** The volume where it is now. */
   current<Volume extends StoredVolume>(volume: Volume): Volume {
-    const poolName = this.#moved.get(volume.driveId);
+    const poolName = this.#moved.get(driveOfVolume(volume.volumeName));
     return poolName === undefined ? volume : { ...volume, poolName };
   }
 
@@ -40,7 +41,7 @@ export class VolumePlaces {
   ): Promise<Result> {
     // Nothing may come between the last look and the mark, not even a turn of the event loop.
     for (let pause = this.pauseOf(volume); pause !== null; pause = this.pauseOf(volume)) await pause;
-    const end = this.#changes.begin(volume.driveId);
+    const end = this.#changes.begin(driveOfVolume(volume.volumeName));
     try {
       return await this.reading(volume, work);
     } finally {
@@ -49,8 +50,8 @@ export class VolumePlaces {
   }
 
   /** What to wait for, and then to look again, while the drive may not be changed; null while it may. */
-  pauseOf({ driveId }: Pick<StoredVolume, 'driveId'>): Promise<void> | null {
-    return this.#pauses.get(driveId) ?? null;
+  pauseOf({ volumeName }: Pick<StoredVolume, 'volumeName'>): Promise<void> | null {
+    return this.#pauses.get(driveOfVolume(volumeName)) ?? null;
   }
 
   /** Has the work done once every change that is under way has ended, and before the next; it says where the drive is then. */
@@ -67,17 +68,18 @@ export class VolumePlaces {
     }
   }
 
-  /** Returns once nobody uses the volume in a pool that its drive has left; at once while it lies there. */
+  /** Returns once nobody uses the volume there. */
   async unused(volume: StoredVolume): Promise<void> {
-    if (this.current(volume).poolName !== volume.poolName) await this.#uses.quiesce(keyOf(volume));
+    await this.#uses.quiesce(keyOf(volume));
   }
 
-  /** Forgets where the drive has moved to, if it was there that it has been removed. */
-  removed({ driveId, poolName }: StoredVolume): void {
+  /** Forgets where the drive has moved to, when its volume there has been removed. */
+  destroyed({ volumeName, poolName }: StoredVolume): void {
+    const driveId = driveOfVolume(volumeName);
     if (this.#moved.get(driveId) === poolName) this.#moved.delete(driveId);
   }
 }
 
-function keyOf({ driveId, poolName }: StoredVolume): string {
-  return `${poolName} ${driveId}`;
+function keyOf({ volumeName, poolName }: StoredVolume): string {
+  return `${poolName} ${volumeName}`;
 }

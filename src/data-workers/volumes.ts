@@ -1,6 +1,6 @@
 import type { Range } from '../blockdev/block-device.ts';
 import type { MappedBlock } from './protocol.ts';
-import type { VolumeSpec } from './volume.ts';
+import type { StoredVolume, VolumeSpec } from './volume.ts';
 
 /**
  * The stored drives, as the main thread sees them: every call is done by a data thread of the drive's pool. A drive that
@@ -12,8 +12,11 @@ import type { VolumeSpec } from './volume.ts';
 export interface Volumes {
   /** Makes the volume, durably; the passphrase opens its LUKS header. */
   create(spec: VolumeSpec, passphrase: string | null): Promise<void>;
-  /** Removes the volume and returns its space; nothing happens when there is none. */
-  remove(volume: { driveId: string; poolName: string }): Promise<void>;
+  /**
+   * Removes the volume and returns its space; nothing happens when there is none. Those who read a volume that its drive has
+   * left are waited for.
+   */
+  remove(volume: StoredVolume, options?: { isLeft: boolean }): Promise<void>;
   /** Resizes the volume, whose size so far is the specification's, durably. */
   resize(spec: VolumeSpec, sizeBytes: number): Promise<void>;
   /** Begins to read; see `LentPieces`. */

@@ -2,6 +2,7 @@ import type { BlockDevice, Maybe, Range } from '../blockdev/block-device.ts';
 import { writeInPlace } from '../blockdev/layers/in-place-write.ts';
 import type { Volume } from '../blockdev/volume.ts';
 import { GIB, MIB, roundDown, roundUp } from '../core/sizes.ts';
+import { driveOfVolume } from '../core/volume-name.ts';
 
 /** One drive of an imaging: its volume, and its own size, which the volume's may exceed by less than a block. */
 export interface ImagedDrive {
@@ -13,9 +14,9 @@ export interface ImagedDrive {
 }
 
 /** The drive of a volume. */
-export function imagedDrive(device: Volume, drive: { driveId: string; sizeBytes: number }): ImagedDrive {
+export function imagedDrive(device: Volume, drive: { volumeName: string; sizeBytes: number }): ImagedDrive {
   return {
-    driveId: drive.driveId,
+    driveId: driveOfVolume(drive.volumeName),
     sizeBytes: drive.sizeBytes,
     device,
     writeInPlace: (offsetBytes, data) => writeInPlace(device, offsetBytes, { data, encryptedBytes: 0 }),

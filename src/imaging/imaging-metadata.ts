@@ -1,4 +1,10 @@
-import type { DriveReader, DriveWriter, ImagingReader, ImagingWriter } from '../metadata/metadata-store.ts';
+import type {
+  DriveReader,
+  DriveWriter,
+  ImagingReader,
+  ImagingWriter,
+  StrayVolumeStore,
+} from '../metadata/metadata-store.ts';
 
 /** The part of `MetadataStore` that imaging works with. */
 export interface ImagingMetadata {
@@ -10,4 +16,5 @@ export interface ImagingMetadata {
 export interface ImagingTransaction {
   readonly drives: Pick<DriveReader, 'find'> & Pick<DriveWriter, 'update'>;
   readonly imaging: Omit<ImagingWriter, 'insert'>;
+  readonly strays: Pick<StrayVolumeStore, 'insert' | 'remove'>;
 }

@@ -22,7 +22,7 @@ const EMPTY_STEP_BYTES = 64 * 1024 * MIB;
 export interface VolumeOpener {
   open(spec: VolumeSpec, access: 'read-only' | 'read-write'): Promise<ImagedDrive>;
   /** See `StoragePool.clone`; both are in one pool. */
-  clone(source: VolumeSpec, target: VolumeSpec): Promise<boolean>;
+  clone(source: VolumeSpec, target: VolumeSpec): Promise<string | null>;
 }
 
 export interface ImagingOperationsOptions {

@@ -20,8 +20,8 @@ export interface ImagingThreadSetup {
 
 /** Each operation of an imaging thread: what it takes and what it answers. */
 export interface ImagingOperations {
-  /** Shares the source's blocks with the target; false when the pool cannot. No volume needs to be open. */
-  clone: { request: { source: VolumeSpec; target: VolumeSpec }; result: boolean };
+  /** Makes the target by sharing the source's blocks, or says why the pool cannot. No volume needs to be open. */
+  clone: { request: { source: VolumeSpec; target: VolumeSpec }; result: string | null };
   /** Opens both volumes for the operations below. */
   open: { request: { source: VolumeSpec; target: VolumeSpec; control: SharedArrayBuffer }; result: null };
   /** Makes the whole target read as zeros, durably. */

@@ -51,6 +51,13 @@ export const IMAGING_LIMITS: ImagingLimits = {
   stopMs: 10_000,
 };
 
+/** For the log: an imaging that takes as long as copying does. */
+export interface UnsharedImaging {
+  readonly source: string;
+  readonly target: string;
+  readonly reason: string;
+}
+
 export interface ImagingRunnerOptions {
   readonly metadata: ImagingMetadata;
   readonly specOf: (drive: Drive) => Promise<VolumeSpec>;
@@ -62,6 +69,12 @@ export interface ImagingRunnerOptions {
   /** The pools that only other nodes can reach. */
   readonly otherPools: () => readonly string[];
   readonly now: () => number;
+  /** Random bytes for names. */
+  readonly randomBytes: (lengthBytes: number) => Uint8Array;
+  /** Told of a pool in which a job has ended that may have left volumes there which are to be removed. */
+  readonly onLeft: (poolName: string) => void;
+  /** Says why a job copies whose drives lie in one pool. */
+  readonly reportUnshared: (imaging: UnsharedImaging) => void;
   readonly reportFailure: (error: unknown, doing: string) => void;
   readonly limits: ImagingLimits;
 }

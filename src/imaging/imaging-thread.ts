@@ -66,17 +66,17 @@ function createOpener({ pools: specs, memory, scratch }: ImagingThreadSetup): Vo
       imagedDrive(await openVolume(poolOf(spec.poolName), spec, { engine, access }), spec),
     async clone(source, target) {
       const pool = poolOf(source.poolName);
-      // A resize that a crash has cut short leaves a volume of another size than its drive; what is behind the drive's
-      // end must not be shared, so such drives are copied.
-      if (!(await hasDriveSize(pool, source)) || !(await hasDriveSize(pool, target))) return false;
-      return await pool.clone({ sourceDriveId: source.driveId, targetDriveId: target.driveId });
+      // What is behind the drive's end must not be shared.
+      if (!(await hasDriveSize(pool, source))) return 'an interrupted resize has left the source larger';
+      const { volumeName, sizeBytes } = target;
+      return await pool.clone({ source: source.volumeName, target: volumeName, sizeBytes });
     },
   };
 }
 
 /** Whether the volume of a drive that is not encrypted is as large as the drive. */
-async function hasDriveSize(pool: StoragePool, { driveId, sizeBytes }: VolumeSpec): Promise<boolean> {
-  const volume = await pool.open(driveId, 'read-only');
+async function hasDriveSize(pool: StoragePool, { volumeName, sizeBytes }: VolumeSpec): Promise<boolean> {
+  const volume = await pool.open(volumeName, 'read-only');
   const isSame = volume.sizeBytes === sizeBytes;
   await volume.close();
   return isSame;

@@ -1,5 +1,7 @@
 import type { ImagingJob } from '../core/imaging.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
+import { mayShareBlocks } from './block-sharing.ts';
+import type { SharedVolume } from './block-sharing.ts';
 import { createCopySchedule } from './copy-schedule.ts';
 import type { CopySchedule } from './copy-schedule.ts';
 import type { Admission, ImagingThreadClient } from './imaging-thread-client.ts';
@@ -26,6 +28,10 @@ export interface JobRun {
   readonly checkpointMs: number;
   /** Counts bytes against the room of the target's pool; resolves to what must be called once they are written. */
   readonly admit: (lengthBytes: number) => Promise<() => void>;
+  /** What is made where blocks can be shared. */
+  readonly sharedVolume: Pick<SharedVolume, 'announce'>;
+  /** Says why blocks could not be shared, so that they are copied. */
+  readonly reportUnshared: (reason: string) => void;
   /** Records progress durably; rejects when the lease is lost. */
   readonly record: () => Promise<void>;
 }
@@ -33,8 +39,18 @@ export interface JobRun {
 /** A further thread is worth its start for this much data. */
 const DATA_PER_THREAD_BYTES = 32 * 1024 * 1024;
 
-/** Does a job from its checkpoint to its end, durably. Rejects with ImagingStopped, or with what went wrong. */
-export async function runJob(run: JobRun): Promise<void> {
+/**
+ * Does a job from its checkpoint to its end, durably. Rejects with ImagingStopped, or with what went wrong.
+ *
+ * @returns the volume that is to be the target's from now on; null when it is in the one that it has
+ */
+export async function runJob(run: JobRun): Promise<string | null> {
+  const shared = await shareBlocks(run);
+  if (shared === null) await copyOrConvert(run);
+  return shared;
+}
+
+async function copyOrConvert(run: JobRun): Promise<void> {
   const taken: ImagingThreadClient[] = [];
   const admission = createAdmission(run);
   const take = async (): Promise<ImagingThreadClient> => {
@@ -45,7 +61,6 @@ export async function runJob(run: JobRun): Promise<void> {
     return thread;
   };
   try {
-    if (await shareBlocks(run)) return;
     const first = await take();
     await prepareTarget(run, first);
     if (run.job.conversion === 'plain') await copyPlain(run, { first, take });
@@ -57,14 +72,19 @@ export async function runJob(run: JobRun): Promise<void> {
   }
 }
 
-/** Lets two unencrypted drives of one pool share their blocks, where the pool can. */
-async function shareBlocks({ job, source, target, threads, control }: JobRun): Promise<boolean> {
-  const isPossible = source.volumeKey === null && target.volumeKey === null;
-  if (job.conversion !== 'plain' || !isPossible || source.poolName !== target.poolName) return false;
+/** Makes the target a new volume that shares the source's blocks, and says its name; null where that cannot be. */
+async function shareBlocks(run: JobRun): Promise<string | null> {
+  const { job, source, target, threads, control } = run;
+  // A copy that was begun goes on, since sharing was not possible.
+  if (job.checkpointBytes !== null || !mayShareBlocks(job, run)) return null;
   const thread = threads.take();
   try {
     control.checkRunning();
-    return await thread.call('clone', { source, target });
+    const volumeName = await run.sharedVolume.announce(target.poolName);
+    const refusal = await thread.call('clone', { source, target: { ...target, volumeName } });
+    if (refusal === null) return volumeName;
+    run.reportUnshared(refusal);
+    return null;
   } finally {
     await giveBack(threads, thread);
   }

@@ -1,6 +1,8 @@
 import { DriveError } from '../core/errors.ts';
 import type { ImagingJob } from '../core/imaging.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
+import { createSharedVolume, mayShareBlocks } from './block-sharing.ts';
+import type { SharedVolume } from './block-sharing.ts';
 import type { ImagingRunnerOptions } from './imaging-runner.ts';
 import type { ImagingThreads } from './imaging-threads.ts';
 import { createJobControl } from './job-control.ts';
@@ -35,6 +37,7 @@ interface Attempt {
   readonly control: JobControl;
   readonly progress: JobProgress;
   readonly lease: LeaseKeeper;
+  readonly sharedVolume: SharedVolume;
   readonly context: JobContext;
 }
 
@@ -49,7 +52,8 @@ export function startJob(job: ImagingJob, leasedAtNs: bigint, context: JobContex
     totalBytes: job.totalBytes,
   };
   const lease = keepLease({ ...context, ...limits, job, control, progress });
-  const attempt: Attempt = { job, control, progress, lease, context };
+  const sharedVolume = createSharedVolume({ ...context, job });
+  const attempt: Attempt = { job, control, progress, lease, sharedVolume, context };
   let drives: Drives | null = null;
 
   function hasPoolAway(): boolean {
@@ -62,8 +66,7 @@ export function startJob(job: ImagingJob, leasedAtNs: bigint, context: JobContex
       drives = await resolveDrives(job, context);
       requireActive(drives, context);
       await context.beforeStart(job);
-      await run(attempt, drives);
-      return { kind: 'done' };
+      return { kind: 'done', volumeName: await run(attempt, drives) };
     } catch (error) {
       if (isUnexpected(error)) context.reportFailure(error, `imaging drive ${job.targetDriveId}`);
       if (isPoolError(error)) await refreshPools(context);
@@ -75,18 +78,28 @@ export function startJob(job: ImagingJob, leasedAtNs: bigint, context: JobContex
   return {
     isStalled: hasPoolAway,
     stop: () => control.stop(),
-    ended: work().then(async (outcome) => await settle(outcome, attempt)),
+    ended: work().then(async (outcome) => {
+      const kind = await settle(outcome, attempt);
+      await leaveVolumes(attempt, drives);
+      return kind;
+    }),
   };
 }
 
-async function run({ job, control, progress, lease, context }: Attempt, drives: Drives): Promise<void> {
+async function run(
+  { job, control, progress, lease, sharedVolume, context }: Attempt,
+  drives: Drives,
+): Promise<string | null> {
   const { limits, pools, threads } = context;
-  await runJob({
+  return await runJob({
     ...drives,
     job,
     control,
     progress,
+    sharedVolume,
     threads,
+    reportUnshared: (reason) =>
+      context.reportUnshared({ source: job.sourceDriveId, target: job.targetDriveId, reason }),
     record: async () => await lease.record(),
     maxThreads: limits.threadsPerJob,
     checkpointMs: limits.checkpointMs,
@@ -102,6 +115,20 @@ async function refreshPools({ pools, reportFailure }: JobContext): Promise<void>
     await pools.refresh();
   } catch (error) {
     reportFailure(error, 'looking at the pools');
+  }
+}
+
+/** Has removed what this attempt, or an earlier one, has made and the target has not become, and what it has been until now. */
+async function leaveVolumes({ job, sharedVolume, context }: Attempt, drives: Drives | null): Promise<void> {
+  if (drives === null || !mayShareBlocks(job, drives)) return;
+  try {
+    await sharedVolume.leave();
+    context.onLeft(drives.target.poolName);
+  } catch (error) {
+    context.reportFailure(
+      error,
+      `noting what imaging ${job.jobId} has left in pool ${drives.target.poolName}`,
+    );
   }
 }
 

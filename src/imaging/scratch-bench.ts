@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { vi, expect } from 'vitest';
 import { MIB } from '../core/sizes.ts';
 import { createArena } from '../data-workers/arena.ts';
@@ -5,7 +6,12 @@ import type { PoolStatus } from '../data-workers/volume.ts';
 import { createImagingOperations, THREAD_BUFFER_BYTES } from './imaging-operations.ts';
 import type { ImagingOperation, ImagingOperations, ImagingRequest } from './imaging-protocol.ts';
 import { createImagingRunner, IMAGING_LIMITS } from './imaging-runner.ts';
-import type { ImagingLimits, ImagingRunner, ImagingRunnerOptions } from './imaging-runner.ts';
+import type {
+  ImagingLimits,
+  ImagingRunner,
+  ImagingRunnerOptions,
+  UnsharedImaging,
+} from './imaging-runner.ts';
 import type { Admission, ImagingThreadClient } from './imaging-thread-client.ts';
 import { createScratchDrive, fillScratch } from './scratch-drive.ts';
 import type { ScratchDrive } from './scratch-drive.ts';
@@ -32,6 +38,14 @@ export interface Bench {
   readonly failures: unknown[];
   /** Those that were made, for the test to stop. */
   readonly runners: ImagingRunner[];
+  /** Whether the drives have keys, so that none shares the blocks of another. */
+  isEncrypted: boolean;
+  /** What a thread does to make a volume of another one's blocks. */
+  onClone: (volumeName: string) => Promise<string | null>;
+  /** Those that could not be shared, and why. */
+  readonly unshared: UnsharedImaging[];
+  /** Pools in which volumes may have been left. */
+  readonly left: string[];
   /** Called before each operation of a thread. */
   onOperation: (request: ImagingRequest) => Promise<void> | void;
   add(driveId: string, sizeBytes: number, poolName?: string): ScratchDrive;
@@ -50,6 +64,10 @@ export function createBench(): Bench {
     statuses,
     failures,
     runners: [],
+    isEncrypted: true,
+    onClone: () => Promise.resolve('memory is not shared'),
+    unshared: [],
+    left: [],
     onOperation: () => {},
     add(driveId, sizeBytes, poolName = 'default') {
       const drive = createScratchDrive(driveId, sizeBytes, { pageBytes: 65_536 });
@@ -60,9 +78,15 @@ export function createBench(): Bench {
     runner(changes = {}) {
       const runner = createImagingRunner({
         metadata: queue,
-        specOf: ({ driveId, poolName, sizeBytes }) => {
-          const volumeKey = new Uint8Array(64);
-          return Promise.resolve({ driveId, poolName, sizeBytes, volumeKey, lock: new SharedArrayBuffer(8) });
+        specOf: ({ volumeName, poolName, sizeBytes }) => {
+          const volumeKey = bench.isEncrypted ? new Uint8Array(64) : null;
+          return Promise.resolve({
+            volumeName,
+            poolName,
+            sizeBytes,
+            volumeKey,
+            lock: new SharedArrayBuffer(8),
+          });
         },
         pools: {
           statusOf: (poolName) => statuses.get(poolName) ?? ROOM,
@@ -74,6 +98,9 @@ export function createBench(): Bench {
         nodeId: 'node',
         otherPools: () => [],
         now: () => Date.now(),
+        randomBytes: (lengthBytes) => randomBytes(lengthBytes),
+        onLeft: (poolName) => void bench.left.push(poolName),
+        reportUnshared: (imaging) => void bench.unshared.push(imaging),
         reportFailure: (error) => failures.push(error),
         limits: QUICK_LIMITS,
         ...changes,
@@ -90,12 +117,12 @@ function startInThisThread(bench: Bench, arena: ReturnType<typeof createArena>):
   const buffers = arena.reserve(THREAD_BUFFER_BYTES);
   const perform = createImagingOperations({
     opener: {
-      open: async ({ driveId }) => {
-        const drive = bench.drives.get(driveId);
+      open: async ({ volumeName }) => {
+        const drive = bench.drives.get(volumeName);
         if (drive === undefined) throw Object.assign(new Error('There is none.'), { code: 'ENOENT' });
         return drive;
       },
-      clone: () => Promise.resolve(false),
+      clone: (_source, { volumeName }) => bench.onClone(volumeName),
     },
     memory: arena.memory,
     buffers,

@@ -18,6 +18,8 @@ export interface ScratchQueue extends ImagingMetadata {
     doneBytes: number;
     totalBytes: number;
   }[];
+  /** Volumes that are to be removed, each as `POOL NAME`. */
+  readonly strays: Set<string>;
   /** While set, every transaction fails with this. */
   failure: Error | null;
 }
@@ -26,12 +28,14 @@ export function createScratchQueue(): ScratchQueue {
   const jobs: ImagingJob[] = [];
   const drivesById = new Map<string, Drive>();
   const recorded: ScratchQueue['recorded'] = [];
-  const tx = createTransaction({ jobs, drivesById, recorded });
+  const strays = new Set<string>();
+  const tx = createTransaction({ jobs, drivesById, recorded, strays });
   let last: Promise<unknown> = Promise.resolve();
   const queue: ScratchQueue = {
     jobs,
     drivesById,
     recorded,
+    strays,
     failure: null,
     drives: tx.drives,
     imaging: { list: (limit) => Promise.resolve(jobs.slice(0, limit)) },
@@ -66,7 +70,8 @@ function createTransaction({
   jobs,
   drivesById,
   recorded,
-}: Pick<ScratchQueue, 'jobs' | 'drivesById' | 'recorded'>): ImagingTransaction {
+  strays,
+}: Pick<ScratchQueue, 'jobs' | 'drivesById' | 'recorded' | 'strays'>): ImagingTransaction {
   function indexOfHeld(held: { jobId: string; leaseOwner: string }): number {
     return jobs.findIndex((job) => job.jobId === held.jobId && job.leaseOwner === held.leaseOwner);
   }
@@ -109,6 +114,10 @@ function createTransaction({
         return index !== -1 && jobs.splice(index, 1).length === 1;
       },
     },
+    strays: {
+      insert: async ({ poolName, volumeName }) => void strays.add(`${poolName} ${volumeName}`),
+      remove: async ({ poolName, volumeName }) => void strays.delete(`${poolName} ${volumeName}`),
+    },
   };
 }
 
@@ -122,6 +131,7 @@ function scratchDriveRow(driveId: string, sizeBytes: number, poolName: string): 
     cipher: 'none',
     tier: 'disk',
     poolName,
+    volumeName: driveId,
     state: 'ready',
     readers: [],
     tags: [],

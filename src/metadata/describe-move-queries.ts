@@ -75,11 +75,11 @@ export function describeMoveQueries(store: () => MetadataStore): void {
     });
 
     test('leave volumes behind that are known until they are removed, whatever becomes of the drive', async () => {
-      const stray = { driveId: drive(0), poolName: 'a' };
+      const stray = { volumeName: drive(0), poolName: 'a' };
       await store().transaction(async (tx) => {
         await tx.strays.insert(stray);
         await tx.strays.insert(stray);
-        await tx.strays.insert({ driveId: randomUUID(), poolName: 'b' });
+        await tx.strays.insert({ volumeName: randomUUID(), poolName: 'b' });
         await tx.drives.remove(drive(0));
       });
       await store().transaction(async (tx) => {

@@ -20,8 +20,9 @@ export function sampleUser(change: Partial<User> = {}): User {
 }
 
 export function sampleDrive(userId: string, change: Partial<Drive> = {}): Drive {
+  const driveId = change.driveId ?? randomUUID();
   return {
-    driveId: randomUUID(),
+    driveId,
     userId,
     name: 'disk',
     sizeBytes: 1024,
@@ -29,6 +30,7 @@ export function sampleDrive(userId: string, change: Partial<Drive> = {}): Drive 
     cipher: 'aes-xts-plain',
     tier: 'disk',
     poolName: 'default',
+    volumeName: driveId,
     state: 'ready',
     readers: [],
     tags: [],

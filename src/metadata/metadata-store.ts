@@ -241,13 +241,13 @@ export interface MoveWriter {
 
 /** A volume in a pool, by its drive's UUID. */
 export interface StrayVolume {
-  readonly driveId: string;
+  readonly volumeName: string;
   readonly poolName: string;
 }
 
-/** Volumes that are to be removed, because their drive lies in another pool or is there no more. */
+/** Volumes that are to be removed: their drive has another one, or is there no more, or they may never have become its own. */
 export interface StrayVolumeStore {
-  /** Those of one pool, in the order of their drives' UUIDs. */
+  /** Those of one pool, in the order of their names. */
   list(poolName: string, page: Page): Promise<readonly StrayVolume[]>;
   has(volume: StrayVolume): Promise<boolean>;
   /** Nothing happens when it is known already. */

@@ -57,6 +57,8 @@ interface DriveTable {
   cipher: DriveCipher;
   tier: Tier;
   pool_name: string;
+  /** Null while it is the drive's UUID. */
+  volume_name: string | null;
   state: DriveState;
   readers: string;
   tags: string;
@@ -156,7 +158,7 @@ export interface DriveMoveTable {
 
 interface StrayVolumeTable {
   pool_name: string;
-  drive_id: string;
+  volume_name: string;
 }
 
 /** `nbd` is JSON, `state` what the node itself has said; times are the database's own. */

@@ -35,7 +35,7 @@ afterEach(async () => {
 
 async function strays(poolName: string): Promise<readonly string[]> {
   const volumes = await store.transaction((tx) => tx.strays.list(poolName, { after: null, limit: 10 }));
-  return volumes.map(({ driveId }) => driveId);
+  return volumes.map(({ volumeName }) => volumeName);
 }
 
 test('gives the drive its new pool, ends the move, and remembers what is left behind, all at once', async () => {

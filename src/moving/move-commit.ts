@@ -38,7 +38,7 @@ async function commitInside(
   if ((await imaging.listTouching([driveId])).length > 0) return 'imaging';
   await drives.update({ ...drive, poolName, tier: move.tier ?? drive.tier });
   await moves.remove(driveId);
-  await strays.insert({ driveId, poolName: drive.poolName });
+  await strays.insert({ volumeName: drive.volumeName, poolName: drive.poolName });
   return 'moved';
 }
 

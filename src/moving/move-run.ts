@@ -56,9 +56,9 @@ export interface MovedDrive {
  */
 export async function runMove(run: MoveRun): Promise<Exclude<CommitOutcome, 'imaging'>> {
   const { copies, move, drive, progress } = run;
-  const { driveId } = drive;
-  const source = { driveId, poolName: drive.poolName };
-  const target = { driveId, poolName: move.poolName };
+  const { driveId, volumeName } = drive;
+  const source = { volumeName, poolName: drive.poolName };
+  const target = { volumeName, poolName: move.poolName };
   try {
     const sizeBytes = await copies.sizeBytes(source);
     const isKept = await copies.make(target, { sizeBytes, mayKeep: move.state === 'copying' });
@@ -124,12 +124,12 @@ async function copyMarked(
   { changes, sizeBytes }: Copying,
   { isCompared, isCounted }: { isCompared: boolean; isCounted: boolean },
 ): Promise<void> {
-  const { driveId } = drive;
+  const { volumeName } = drive;
   const steps = stepsOf(changes, sizeBytes);
   const work = async (): Promise<void> => {
     for (const range of steps) {
       signal.throwIfAborted();
-      await copies.copy({ driveId, fromPool: drive.poolName, toPool: move.poolName, range, isCompared });
+      await copies.copy({ volumeName, fromPool: drive.poolName, toPool: move.poolName, range, isCompared });
       if (isCounted) progress.doneBytes += range.lengthBytes;
     }
   };
@@ -137,7 +137,7 @@ async function copyMarked(
   const copying = Array.from({ length: PARALLEL_COPIES }, work);
   await Promise.allSettled(copying);
   await Promise.all(copying);
-  await copies.sync({ driveId, poolName: move.poolName });
+  await copies.sync({ volumeName, poolName: move.poolName });
 }
 
 function* stepsOf(changes: ChangeMap, sizeBytes: number): Generator<Range> {

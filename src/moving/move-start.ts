@@ -30,18 +30,18 @@ async function work(
   stopping: AbortController,
 ): Promise<'moved' | 'gone' | MoveFailure['kind']> {
   const { metadata, onLeft } = options;
-  const { driveId } = move;
-  const drive = await metadata.drives.find(driveId);
+  const drive = await metadata.drives.find(move.driveId);
   if (drive === null) return 'gone';
+  const { volumeName } = drive;
   const progress: MoveProgress = { doneBytes: move.doneBytes, totalBytes: move.totalBytes };
   try {
     const outcome = await runWithProgress({ move, drive, progress }, options, stopping);
-    onLeft({ driveId, poolName: outcome === 'moved' ? drive.poolName : move.poolName });
+    onLeft({ volumeName, poolName: outcome === 'moved' ? drive.poolName : move.poolName });
     return outcome;
   } catch (error) {
     const failure = await explain(error, { move, drive }, options);
-    if (failure.kind === 'failed') await recordFailure(options, move, failure.sentence);
-    if (failure.kind === 'failed' || failure.kind === 'gone') onLeft({ driveId, poolName: move.poolName });
+    if (failure.kind === 'failed') await recordFailure(options, { move, drive }, failure.sentence);
+    if (failure.kind === 'failed' || failure.kind === 'gone') onLeft({ volumeName, poolName: move.poolName });
     return failure.kind;
   }
 }
@@ -103,11 +103,12 @@ async function explain(
 
 async function recordFailure(
   { metadata }: MovingRunnerOptions,
-  { driveId, poolName, doneBytes, totalBytes }: DriveMove,
+  { move, drive }: { move: DriveMove; drive: Drive },
   sentence: string,
 ): Promise<void> {
   await metadata.transaction(async (tx) => {
+    const { driveId, poolName, doneBytes, totalBytes } = move;
     const failed = { driveId, poolName, doneBytes, totalBytes, state: 'failed', error: sentence } as const;
-    if (await tx.moves.progress(failed)) await tx.strays.insert({ driveId, poolName });
+    if (await tx.moves.progress(failed)) await tx.strays.insert({ volumeName: drive.volumeName, poolName });
   });
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pools } from '../data-workers/pools.ts';
-import type { StoredVolume } from '../data-workers/stored-volumes.ts';
+import type { StoredVolume } from '../data-workers/volume.ts';
 import type { VolumeCopies } from '../data-workers/volume-copies.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
 import { createPump } from '../runtime/pump.ts';

@@ -27,8 +27,9 @@ export async function cancelMoveInside(
   const move = await tx.moves.find(driveId);
   if (move === null) return null;
   await tx.moves.remove(driveId);
-  if (!isMoving(move)) return null;
-  const left = { driveId, poolName: move.poolName };
+  const drive = await tx.drives.find(driveId);
+  if (!isMoving(move) || drive === null) return null;
+  const left = { volumeName: drive.volumeName, poolName: move.poolName };
   await tx.strays.insert(left);
   return left;
 }

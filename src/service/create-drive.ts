@@ -118,6 +118,7 @@ function newDrive(
   return {
     driveId,
     poolName,
+    volumeName: driveId,
     userId: actor.userId,
     name: input.name === undefined || input.name === '' ? null : input.name,
     sizeBytes: input.sizeBytes,

@@ -32,7 +32,11 @@ export async function moveDrive(
       ? 0
       : await withinDeadline(before.poolName, context.moves.measure(before), () => undefined);
   // What it has left there when it moved away.
-  await withinDeadline(poolName, removeStray(context, { driveId, poolName }), () => undefined);
+  await withinDeadline(
+    poolName,
+    removeStray(context, { volumeName: before.volumeName, poolName }),
+    () => undefined,
+  );
   const pools = await context.poolLoads.places();
   // No resize is under way then, so that the volume keeps its size from here on.
   const drive = await context.resizing.run(driveId, () =>
@@ -90,7 +94,7 @@ async function queueMove(
   refuseMoving(await tx.moves.find(driveId), 'moved again');
   if (drive.poolName === poolName) return drive;
   refuseImagingTarget(drive, await tx.imaging.listTouching([driveId]), 'moved');
-  if (await tx.strays.has({ driveId, poolName })) {
+  if (await tx.strays.has({ volumeName: drive.volumeName, poolName })) {
     throw new DriveError(
       'busy',
       `What an earlier move of drive ${driveId} has left in pool ${poolName} is still being removed: try again later.`,

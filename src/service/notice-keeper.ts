@@ -1,4 +1,5 @@
 import { liveClaims } from '../core/claim.ts';
+import { driveOfVolume } from '../core/volume-name.ts';
 import type { Notice } from '../metadata/metadata-store.ts';
 import { cutOthers } from './claim-changes.ts';
 import { finishDestroy } from './drive-removal.ts';
@@ -44,15 +45,29 @@ export function createNoticeKeeper(context: ServiceContext): NoticeKeeper {
   };
 }
 
+/** Closes what is kept open of the drive's volumes but the one that it has: Ceph removes no image that somebody has open. */
+async function closeLeftVolumes(
+  { pools }: Pick<ServiceContext, 'pools'>,
+  driveId: string,
+  currentName: string | null,
+): Promise<void> {
+  const isLeft = (volumeName: string): boolean =>
+    driveOfVolume(volumeName) === driveId && volumeName !== currentName;
+  for (const { spec } of pools.configs) {
+    if (pools.statusOf(spec.name).isActive) await pools.threadsOf(spec.name).closeVolumes(isLeft);
+  }
+}
+
 /**
  * Brings what this process does with a drive in line with the metadata: cuts servers whose claim is no more, waits for
- * writes that were let through before, applies limits, and ends what another node has begun to destroy.
+ * writes that were let through before, applies limits, lets go of volumes that the drive has left, and ends what another node
+ * has begun to destroy.
  *
  * @returns false when that must wait for the drive's pool, where a process of this node before this one may have requests
  * on their way until the pool is reached
  */
 async function heedDrive(context: ServiceContext, driveId: string): Promise<boolean> {
-  const { metadata, connections, writes, volumeKeys, pools, poolOwners, node } = context;
+  const { metadata, connections, writes, volumeKeys, poolOwners, node } = context;
   // Before the claims are read: a connection that is newer than them may have a newer claim.
   const before = connections.list(driveId);
   const [drive, claims] = await Promise.all([metadata.drives.find(driveId), metadata.claims.list([driveId])]);
@@ -67,10 +82,9 @@ async function heedDrive(context: ServiceContext, driveId: string): Promise<bool
   await cutOthers(context, driveId, [...liveClaims(claims, context.now()), ...newer]);
   await writes.quiesce(driveId);
   connections.limitsChanged(driveId);
+  await closeLeftVolumes(context, driveId, drive?.state === 'ready' ? drive.volumeName : null);
   if (drive?.state !== 'destroying') return true;
   volumeKeys.forget(driveId);
-  // Ceph removes no image that somebody has open.
-  if (pools.statusOf(drive.poolName).isActive) await pools.threadsOf(drive.poolName).closeVolume(driveId);
   if (poolOwners.ownerOf(drive.poolName) !== node.nodeId) return true;
   try {
     await finishDestroy(context, drive);

@@ -34,8 +34,8 @@ export function createVolumeKeys(metadata: MetadataStore, keyVault: KeyVault): V
         remembered.set(drive.driveId, entry);
         if (remembered.size > MAX_REMEMBERED) forgetOldest(remembered);
       }
-      const { driveId, poolName, sizeBytes } = drive;
-      return { driveId, poolName, sizeBytes, ...entry };
+      const { volumeName, poolName, sizeBytes } = drive;
+      return { volumeName, poolName, sizeBytes, ...entry };
     },
     forget(driveId) {
       remembered.get(driveId)?.volumeKey?.fill(0);

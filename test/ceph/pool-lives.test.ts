@@ -24,7 +24,7 @@ test('what was let through before a node was kept out is not done over its new c
   const thread = startDataThread(setup, { now: () => performance.now(), onCrash: () => undefined });
   try {
     const lock = new SharedArrayBuffer(DRIVE_LOCK_BYTES);
-    const spec = { driveId: SCRATCH_DRIVE, poolName: 'earlier', sizeBytes: MIB, volumeKey: null, lock };
+    const spec = { volumeName: SCRATCH_DRIVE, poolName: 'earlier', sizeBytes: MIB, volumeKey: null, lock };
     expect(await thread.call('check', { mayMark: true })).toMatchObject({ reason: null });
     await thread.call('create', { spec, passphrase: null });
     const earlier = poolLife(pool.lives);
@@ -39,7 +39,7 @@ test('what was let through before a node was kept out is not done over its new c
     const life = poolLife(pool.lives);
 
     const task = { offsetBytes: 0, segments: [body], encryptedBytes: 0, sha256: null, isPoolLow: false };
-    const write = { driveId: SCRATCH_DRIVE, task: { ...task, encoding: 'identity' } } as const;
+    const write = { volumeName: SCRATCH_DRIVE, task: { ...task, encoding: 'identity' } } as const;
     await thread.ensureOpen(spec);
     await expect(thread.call('write', { ...write, life: earlier })).rejects.toEqual(OVER);
     const connection = {

@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   const encryption = { volumeKey, passphrase: 'a'.repeat(43) };
-  await createVolume(nodes[0].pool, { driveId: SCRATCH_DRIVE, sizeBytes: SIZE_BYTES, encryption });
+  await createVolume(nodes[0].pool, { volumeName: SCRATCH_DRIVE, sizeBytes: SIZE_BYTES, encryption });
 });
 
 async function openBoth(): Promise<readonly [BlockDevice, BlockDevice]> {
@@ -83,7 +83,7 @@ async function openVolumes(events: ReturnType<typeof pollingEvents>): Promise<re
   return await Promise.all(
     nodes.map(async ({ pool }) => {
       const lock = new SharedArrayBuffer(DRIVE_LOCK_BYTES);
-      const spec = { driveId: SCRATCH_DRIVE, sizeBytes: SIZE_BYTES, volumeKey, lock };
+      const spec = { volumeName: SCRATCH_DRIVE, sizeBytes: SIZE_BYTES, volumeKey, lock };
       return await openVolume(pool, spec, { engine, access: 'read-write', events, waiting: 'event-loop' });
     }),
   );

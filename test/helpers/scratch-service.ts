@@ -180,9 +180,9 @@ function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { re
       endRotation: () => Promise.resolve(),
     },
     volumeKeys: {
-      specOf: ({ driveId, poolName, sizeBytes }: Drive) => {
+      specOf: ({ volumeName, poolName, sizeBytes }: Drive) => {
         const lock = new SharedArrayBuffer(8);
-        return Promise.resolve({ driveId, poolName, sizeBytes, volumeKey: null, lock });
+        return Promise.resolve({ volumeName, poolName, sizeBytes, volumeKey: null, lock });
       },
       forget: () => undefined,
     },
@@ -203,7 +203,7 @@ function scratchPools(pool: { readonly isActive: boolean }): Pools {
         reserveBytes: () => 0,
       },
     ],
-    threadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
+    threadsOf: () => ({ closeVolumes: () => Promise.resolve() }) as unknown as ReturnType<Pools['threadsOf']>,
     connectionThreadsOf: () => ({}) as ReturnType<Pools['threadsOf']>,
     track: () => Promise.resolve(),
     fence: () => Promise.resolve(),
@@ -225,10 +225,10 @@ function scratchVolumes(calls: string[]): Volumes {
     return Promise.resolve(result);
   };
   return {
-    create: ({ driveId }) => seen(`create ${driveId}`, undefined),
-    remove: ({ driveId }) => seen(`remove ${driveId}`, undefined),
-    resize: ({ driveId }, sizeBytes) => seen(`resize ${driveId} ${sizeBytes}`, undefined),
-    read: ({ driveId }) => seen(`read ${driveId}`, { pieces: noPieces(), abandon: () => undefined }),
+    create: ({ volumeName }) => seen(`create ${volumeName}`, undefined),
+    remove: ({ volumeName }) => seen(`remove ${volumeName}`, undefined),
+    resize: ({ volumeName }, sizeBytes) => seen(`resize ${volumeName} ${sizeBytes}`, undefined),
+    read: ({ volumeName }) => seen(`read ${volumeName}`, { pieces: noPieces(), abandon: () => undefined }),
     readWithDigest: () => Promise.reject(new Error('Nothing here has a digest.')),
     send: () => {
       throw new Error('Nothing here is sent by threads.');
@@ -236,7 +236,7 @@ function scratchVolumes(calls: string[]): Volumes {
     readSlowly: () => noPieces(),
     attach: () => ({ ended: Promise.resolve('disconnected'), detach: () => Promise.resolve() }),
     receive: () => Promise.resolve({ segments: [], encryptedBytes: 0, release: () => undefined }),
-    write: ({ driveId }) => seen(`write ${driveId}`, 1),
+    write: ({ volumeName }) => seen(`write ${volumeName}`, 1),
     map: () => Promise.resolve([]),
     fillHoles: () => Promise.resolve(0),
     relocate: async (_driveId, work) => void (await work()),

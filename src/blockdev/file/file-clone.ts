@@ -1,56 +1,27 @@
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
-import { threadId } from 'node:worker_threads';
+import { fstatSync, fsyncSync, ftruncateSync } from 'node:fs';
 import { isSystemError } from '../system-error.ts';
 import type { FileSyscalls } from './syscalls.ts';
 
-/** What is cloned to find out whether the file system can: a block of any file system. */
-const PROBE_BYTES = 65536;
+// ETXTBSY: a swap file. The others: this file system, or these two, cannot share blocks.
+const REFUSALS = ['EOPNOTSUPP', 'ENOTSUP', 'ENOTTY', 'EXDEV', 'EINVAL', 'ENOSYS', 'ETXTBSY'] as const;
 
 /**
- * Makes the target file the source by sharing its blocks, durably, at the target's own size. The file stays the same
- * one, so that whoever has it open sees the new content.
+ * Makes an empty file the source by sharing its blocks, and then this large, durably.
  *
- * @param files.probeDirectory where a file may be made for a moment, on the target's file system
- * @returns false, with nothing changed, when the file system cannot do it between these two
+ * @returns why the file system cannot do it between these two, and then the file is still empty; null when it is done
  */
 export function cloneInto(
   syscalls: FileSyscalls,
-  files: { sourceFd: number; targetFd: number; targetSizeBytes: number; probeDirectory: string },
-): boolean {
-  const { sourceFd, targetFd, targetSizeBytes } = files;
-  const sourceSizeBytes = fstatSync(sourceFd).size;
-  if (sourceSizeBytes > targetSizeBytes) throw new RangeError('The source is larger than the target.');
-  if (!canClone(syscalls, files, sourceSizeBytes)) return false;
+  { sourceFd, targetFd, sizeBytes }: { sourceFd: number; targetFd: number; sizeBytes: number },
+): string | null {
+  if (fstatSync(sourceFd).size > sizeBytes) throw new RangeError('The source is larger than the target.');
   try {
-    // Emptied first: the end of the source can lie within a block of the target only where nothing follows it.
-    ftruncateSync(targetFd, 0);
     syscalls.cloneFile(targetFd, sourceFd);
-  } finally {
-    ftruncateSync(targetFd, targetSizeBytes);
-    fsyncSync(targetFd);
-  }
-  return true;
-}
-
-function canClone(
-  syscalls: FileSyscalls,
-  { sourceFd, probeDirectory }: { sourceFd: number; probeDirectory: string },
-  sourceSizeBytes: number,
-): boolean {
-  const path = join(probeDirectory, `.clone-${process.pid}-${threadId}`);
-  const fd = openSync(path, 'w+', 0o600);
-  try {
-    unlinkSync(path);
-    if (sourceSizeBytes < PROBE_BYTES) syscalls.cloneFile(fd, sourceFd);
-    else syscalls.cloneStart(fd, sourceFd, PROBE_BYTES);
-    return true;
   } catch (error) {
-    // ETXTBSY: a swap file. The others: this file system, or these two, cannot share blocks.
-    if (isSystemError(error, 'EOPNOTSUPP', 'ENOTSUP', 'ENOTTY', 'EXDEV', 'EINVAL', 'ENOSYS', 'ETXTBSY'))
-      return false;
-    throw error;
-  } finally {
-    closeSync(fd);
+    if (!isSystemError(error, ...REFUSALS)) throw error;
+    return `the file system does not share blocks (${error.code})`;
   }
+  ftruncateSync(targetFd, sizeBytes);
+  fsyncSync(targetFd);
+  return null;
 }

@@ -1,6 +1,5 @@
 import {
   closeSync,
-  fstatSync,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
@@ -11,10 +10,10 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isUuid } from '../../core/uuid.ts';
+import { isVolumeName } from '../../core/volume-name.ts';
 import type { BlockDevice } from '../block-device.ts';
 import { readOnly } from '../layers/read-only.ts';
-import type { PoolRoom, StoragePool } from '../storage-pool.ts';
+import type { CloneRequest, PoolRoom, StoragePool } from '../storage-pool.ts';
 import { isSystemError } from '../system-error.ts';
 import { AsyncWrites } from './async-writes.ts';
 import { cloneInto } from './file-clone.ts';
@@ -48,8 +47,8 @@ class FilePool implements StoragePool {
     this.#syscalls = syscalls;
   }
 
-  create(driveId: string, sizeBytes: number): void {
-    const path = this.#pathOf(driveId);
+  create(volumeName: string, sizeBytes: number): void {
+    const path = this.#pathOf(volumeName);
     this.#makeFolders(dirname(path));
     const fd = openSync(path, 'w', FILE_MODE);
     try {
@@ -64,8 +63,8 @@ class FilePool implements StoragePool {
     syncDirectory(dirname(path));
   }
 
-  open(driveId: string, access: 'read-only' | 'read-write'): BlockDevice {
-    const fd = openSync(this.#pathOf(driveId), access === 'read-only' ? 'r' : 'r+');
+  open(volumeName: string, access: 'read-only' | 'read-write'): BlockDevice {
+    const fd = openSync(this.#pathOf(volumeName), access === 'read-only' ? 'r' : 'r+');
     try {
       const device = fileDevice(fd, this.#syscalls, this.#writes);
       return access === 'read-only' ? readOnly(device) : device;
@@ -75,26 +74,22 @@ class FilePool implements StoragePool {
     }
   }
 
-  remove(driveId: string): void {
+  remove(volumeName: string): void {
     // A pool's directory that is gone says nothing about the volumes that were in it.
     statSync(this.#directory);
-    const path = this.#pathOf(driveId);
+    const path = this.#pathOf(volumeName);
     // The directory is synced also when there is no file: a removal before a crash may not have been durable.
     ifPresent(() => unlinkSync(path));
     ifPresent(() => syncDirectory(dirname(path)));
   }
 
-  clone({ sourceDriveId, targetDriveId }: { sourceDriveId: string; targetDriveId: string }): boolean {
-    const sourceFd = openSync(this.#pathOf(sourceDriveId), 'r');
+  clone({ source, target, sizeBytes }: CloneRequest): string | null {
+    const sourceFd = openSync(this.#pathOf(source), 'r');
     try {
-      const targetPath = this.#pathOf(targetDriveId);
-      const targetFd = openSync(targetPath, 'r+');
-      try {
-        const files = { sourceFd, targetFd, probeDirectory: dirname(targetPath) };
-        return cloneInto(this.#syscalls, { ...files, targetSizeBytes: fstatSync(targetFd).size });
-      } finally {
-        closeSync(targetFd);
-      }
+      this.create(target, 0);
+      const refusal = this.#shareBlocks(sourceFd, this.#pathOf(target), sizeBytes);
+      if (refusal !== null) this.remove(target);
+      return refusal;
     } finally {
       closeSync(sourceFd);
     }
@@ -109,7 +104,7 @@ class FilePool implements StoragePool {
       readdirSync(join(volumes, folder))
         .filter((name) => name.endsWith(VOLUME_SUFFIX))
         .map((name) => name.slice(0, -VOLUME_SUFFIX.length))
-        .filter((driveId) => isUuid(driveId) && driveId.startsWith(folder)),
+        .filter((volumeName) => isVolumeName(volumeName) && volumeName.startsWith(folder)),
     );
   }
 
@@ -118,9 +113,18 @@ class FilePool implements StoragePool {
     return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
   }
 
-  #pathOf(driveId: string): string {
-    if (!isUuid(driveId)) throw new RangeError(`${driveId} is no drive's UUID.`);
-    return volumePath(this.#directory, driveId);
+  #shareBlocks(sourceFd: number, targetPath: string, sizeBytes: number): string | null {
+    const targetFd = openSync(targetPath, 'r+');
+    try {
+      return cloneInto(this.#syscalls, { sourceFd, targetFd, sizeBytes });
+    } finally {
+      closeSync(targetFd);
+    }
+  }
+
+  #pathOf(volumeName: string): string {
+    if (!isVolumeName(volumeName)) throw new RangeError(`${volumeName} is no name of a volume.`);
+    return volumePath(this.#directory, volumeName);
   }
 
   /** Makes the folders of a volume, but never the pool's own directory, which may be a disk that is not mounted. */

@@ -14,8 +14,6 @@ export interface FileSyscalls {
   seekHole(fd: number, offsetBytes: number): number | null;
   /** Makes the target's beginning the whole source by sharing its blocks. */
   cloneFile(targetFd: number, sourceFd: number): void;
-  /** The same for the first bytes of the source only; a multiple of the file system's block size. */
-  cloneStart(targetFd: number, sourceFd: number, lengthBytes: number): void;
 }
 
 // From linux/falloc.h, linux/fs.h and unistd.h.
@@ -24,7 +22,6 @@ const FALLOC_FL_PUNCH_HOLE = 0x02;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FICLONE = 0x40049409;
-const FICLONERANGE = 0x4020940d;
 
 /** Binds the calls of the C library of this process, whose offsets are of 64 bits on the 64-bit systems that Node runs on. */
 export function loadFileSyscalls(): FileSyscalls {
@@ -32,7 +29,6 @@ export function loadFileSyscalls(): FileSyscalls {
   const fallocate: Call = lib.func('int fallocate(int, int, int64_t, int64_t)');
   const lseek: Call = lib.func('int64_t lseek(int, int64_t, int)');
   const ioctlNumber: Call = lib.func('int ioctl(int, unsigned long, int64_t)');
-  const ioctlPointer: Call = lib.func('int ioctl(int, unsigned long, void *)');
 
   function seek(fd: number, offsetBytes: number, whence: number): number | null {
     const found = lseek(fd, offsetBytes, whence);
@@ -54,11 +50,6 @@ export function loadFileSyscalls(): FileSyscalls {
     seekHole: (fd, offsetBytes) => seek(fd, offsetBytes, SEEK_HOLE),
     cloneFile(targetFd, sourceFd) {
       retried('ioctl', () => ioctlNumber(targetFd, FICLONE, sourceFd));
-    },
-    cloneStart(targetFd, sourceFd, lengthBytes) {
-      // struct file_clone_range: source file, source offset, length, target offset.
-      const range = new BigInt64Array([BigInt(sourceFd), 0n, BigInt(lengthBytes), 0n]);
-      retried('ioctl', () => ioctlPointer(targetFd, FICLONERANGE, range));
     },
   };
 }

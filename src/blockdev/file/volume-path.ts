@@ -5,9 +5,8 @@ export const VOLUMES_FOLDER = 'drives';
 export const VOLUME_SUFFIX = '.img';
 
 /**
- * Where a drive's volume is: `drives/<first two digits of the UUID>/<UUID>.img` in the pool's directory. The 256
- * folders keep directories small, and let `ls` and backup tools cope with a hundred thousand drives.
+ * Where a volume is: `drives/<first two digits>/<name>.img` in the pool's directory. The 256 folders keep directories small, and let `ls` and backup tools cope with a hundred thousand drives.
  */
-export function volumePath(directory: string, driveId: string): string {
-  return join(directory, VOLUMES_FOLDER, driveId.slice(0, 2), `${driveId}${VOLUME_SUFFIX}`);
+export function volumePath(directory: string, volumeName: string): string {
+  return join(directory, VOLUMES_FOLDER, volumeName.slice(0, 2), `${volumeName}${VOLUME_SUFFIX}`);
 }

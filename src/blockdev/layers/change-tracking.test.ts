@@ -80,12 +80,12 @@ test('changes of an encrypted volume are marked where they are stored', async ()
   const pool = createMemoryPool();
   const volumeKey = randomBytes(64);
   const encryption = { volumeKey, passphrase: 'a'.repeat(43) };
-  await createVolume(pool, { driveId: SCRATCH_DRIVE, sizeBytes: SIZE_BYTES, encryption });
+  await createVolume(pool, { volumeName: SCRATCH_DRIVE, sizeBytes: SIZE_BYTES, encryption });
   const marks: Range[] = [];
   const volume = await openVolume(
     pool,
     {
-      driveId: SCRATCH_DRIVE,
+      volumeName: SCRATCH_DRIVE,
       sizeBytes: SIZE_BYTES,
       volumeKey,
       lock: new SharedArrayBuffer(DRIVE_LOCK_BYTES),

@@ -87,8 +87,8 @@ test('threads that write neighbours in one sector never lose bytes', async () =>
     const sizeBytes = 4 * 512;
     const volumeKey = new Uint8Array(64).map((_, index) => index);
     const encryption = { volumeKey, passphrase: 'p'.repeat(43) };
-    await createVolume(pool, { driveId: SCRATCH_DRIVE, sizeBytes, encryption });
-    const spec = { driveId: SCRATCH_DRIVE, sizeBytes, volumeKey, lock: newMemory() };
+    await createVolume(pool, { volumeName: SCRATCH_DRIVE, sizeBytes, encryption });
+    const spec = { volumeName: SCRATCH_DRIVE, sizeBytes, volumeKey, lock: newMemory() };
     const writers = 4;
     const rounds = 400;
     await Promise.all(
@@ -108,7 +108,7 @@ test('threads that write neighbours in one sector never lose bytes', async () =>
 /** Runs a thread that writes every byte whose number belongs to it, one by one, again and again. */
 async function runWriter(workerData: {
   directory: string;
-  spec: { driveId: string; sizeBytes: number; volumeKey: Uint8Array; lock: SharedArrayBuffer };
+  spec: { volumeName: string; sizeBytes: number; volumeKey: Uint8Array; lock: SharedArrayBuffer };
   writer: number;
   writers: number;
   rounds: number;

@@ -21,9 +21,9 @@ afterEach(async () => {
 async function newVolume(key: Uint8Array | null): Promise<Volume> {
   const encryption =
     key === null ? null : { volumeKey: key, passphrase: 'Abcdefghijklmnopqrstuvwxyz0123456789' };
-  await createVolume(scratch.pool, { driveId: SCRATCH_DRIVE, sizeBytes: SIZE, encryption });
+  await createVolume(scratch.pool, { volumeName: SCRATCH_DRIVE, sizeBytes: SIZE, encryption });
   const lock = new SharedArrayBuffer(DRIVE_LOCK_BYTES);
-  const spec = { driveId: SCRATCH_DRIVE, sizeBytes: SIZE, volumeKey: key, lock };
+  const spec = { volumeName: SCRATCH_DRIVE, sizeBytes: SIZE, volumeKey: key, lock };
   return await openVolume(scratch.pool, spec, { engine: scratchEngine(), access: 'read-write' });
 }
 

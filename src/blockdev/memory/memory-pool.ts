@@ -10,33 +10,33 @@ export function createMemoryPool({ capacityBytes = GIB }: { capacityBytes?: numb
   const volumes = new Map<string, MemoryContent>();
   const budget: MemoryBudget = { capacityBytes, usedBytes: 0 };
 
-  function contentOf(driveId: string): MemoryContent {
-    const content = volumes.get(driveId);
+  function contentOf(volumeName: string): MemoryContent {
+    const content = volumes.get(volumeName);
     if (content === undefined) throw systemError('ENOENT', 'open');
     return content;
   }
 
-  function remove(driveId: string): void {
-    const content = volumes.get(driveId);
+  function remove(volumeName: string): void {
+    const content = volumes.get(volumeName);
     if (content === undefined) return;
     memoryDevice(content, budget).resize(0);
-    volumes.delete(driveId);
+    volumes.delete(volumeName);
   }
 
   return {
-    create(driveId, sizeBytes) {
-      remove(driveId);
-      volumes.set(driveId, { sizeBytes, pages: new Map() });
+    create(volumeName, sizeBytes) {
+      remove(volumeName);
+      volumes.set(volumeName, { sizeBytes, pages: new Map() });
     },
-    open(driveId, access) {
-      const device = memoryDevice(contentOf(driveId), budget);
+    open(volumeName, access) {
+      const device = memoryDevice(contentOf(volumeName), budget);
       return access === 'read-only' ? readOnly(device) : device;
     },
     remove,
-    clone({ sourceDriveId, targetDriveId }) {
-      contentOf(sourceDriveId);
-      contentOf(targetDriveId);
-      return false;
+    clone({ source, target }) {
+      contentOf(source);
+      remove(target);
+      return 'memory is not shared';
     },
     list: () => [...volumes.keys()],
     room: () => ({ totalBytes: capacityBytes, freeBytes: capacityBytes - budget.usedBytes }),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { driveOfImage, imageLocation, imageName } from './image-name.ts';
+import { volumeOfImage, imageLocation, imageName } from './image-name.ts';
 
 const DRIVE = 'ab0b0c0d-1111-4222-8333-444455556666';
 const place = {
@@ -11,13 +11,14 @@ const place = {
   monitors: null,
 };
 
-test('a drive is known by the name of its image, and other images are not taken for drives', () => {
-  expect(driveOfImage(imageName(DRIVE))).toBe(DRIVE);
+test('a volume is known by the name of its image, and other images are not taken for volumes', () => {
+  for (const volumeName of [DRIVE, `${DRIVE}.0001020304ff`])
+    expect(volumeOfImage(imageName(volumeName))).toBe(volumeName);
   for (const name of [DRIVE, 'drivebay-notes', `x-drivebay-${DRIVE}`, `drivebay-${DRIVE}-old`])
-    expect(driveOfImage(name)).toBeNull();
+    expect(volumeOfImage(name)).toBeNull();
 });
 
-test('what is no UUID never becomes the name of an image', () => {
+test('what is no name of a volume never becomes the name of an image', () => {
   expect(() => imageName('../x')).toThrow(RangeError);
 });
 

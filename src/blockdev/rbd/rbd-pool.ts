@@ -3,9 +3,9 @@ import type { SocketCalls } from '../../runtime/socket-calls.ts';
 import type { BlockDevice, DeviceEvents } from '../block-device.ts';
 import { readOnly } from '../layers/read-only.ts';
 import type { RbdPoolSpec } from '../pool-spec.ts';
-import type { PoolRoom, StoragePool } from '../storage-pool.ts';
+import type { CloneRequest, PoolRoom, StoragePool } from '../storage-pool.ts';
 import { isSystemError } from '../system-error.ts';
-import { driveOfImage, imageName } from './image-name.ts';
+import { volumeOfImage, imageName } from './image-name.ts';
 import { loadImageCalls } from './image-io.ts';
 import { ImageRequests } from './image-requests.ts';
 import { loadLibrbd } from './librbd.ts';
@@ -37,22 +37,26 @@ class RbdPool implements StoragePool {
     this.#connection = connection;
   }
 
-  create(driveId: string, sizeBytes: number): void {
+  create(volumeName: string, sizeBytes: number): void {
     const { librbd } = this.#calls;
     const { pool } = this.#connection;
-    const name = imageName(driveId);
+    const name = imageName(volumeName);
     try {
       librbd.create(pool, name, sizeBytes);
     } catch (error) {
       if (!isSystemError(error, 'EEXIST')) throw error;
-      this.remove(driveId);
+      this.remove(volumeName);
       librbd.create(pool, name, sizeBytes);
     }
   }
 
-  open(driveId: string, access: 'read-only' | 'read-write', events: DeviceEvents | null = null): BlockDevice {
+  open(
+    volumeName: string,
+    access: 'read-only' | 'read-write',
+    events: DeviceEvents | null = null,
+  ): BlockDevice {
     const calls = this.#calls;
-    const image = calls.librbd.open(this.#connection.pool, imageName(driveId), access);
+    const image = calls.librbd.open(this.#connection.pool, imageName(volumeName), access);
     const requests = new ImageRequests(image, { ...calls, events });
     try {
       const device = rbdDevice(image, requests, calls);
@@ -65,10 +69,10 @@ class RbdPool implements StoragePool {
   }
 
   /** An image that a node which has died has open still is put into Ceph's trash; `sweep` removes it later. */
-  remove(driveId: string): void {
+  remove(volumeName: string): void {
     const { librbd } = this.#calls;
     const { pool } = this.#connection;
-    const name = imageName(driveId);
+    const name = imageName(volumeName);
     try {
       librbd.remove(pool, name);
     } catch (error) {
@@ -78,13 +82,14 @@ class RbdPool implements StoragePool {
     }
   }
 
-  clone(): boolean {
-    return false;
+  clone({ target }: CloneRequest): string {
+    this.remove(target);
+    return 'images in Ceph do not share blocks';
   }
 
   list(): readonly string[] {
     const names = this.#calls.librbd.list(this.#connection.pool);
-    return names.map(driveOfImage).filter((driveId) => driveId !== null);
+    return names.map(volumeOfImage).filter((volumeName) => volumeName !== null);
   }
 
   room(): PoolRoom {
@@ -104,7 +109,7 @@ class RbdPool implements StoragePool {
     const { librbd } = this.#calls;
     const { pool } = this.#connection;
     for (const { id, name } of librbd.listTrash(pool)) {
-      if (driveOfImage(name) !== null) librbd.removeFromTrash(pool, id);
+      if (volumeOfImage(name) !== null) librbd.removeFromTrash(pool, id);
     }
   }
 

@@ -8,6 +8,7 @@ import type { ColumnTypes } from './column-types.ts';
 import { initialSchema } from './initial-schema.ts';
 import { moves } from './moves.ts';
 import { nodes } from './nodes.ts';
+import { volumeNames } from './volume-names.ts';
 
 /** Every migration there is; they run in the order of their names, each once. Never change one that was released. */
 export function listMigrations(types: ColumnTypes): Readonly<Record<string, Migration>> {
@@ -16,6 +17,7 @@ export function listMigrations(types: ColumnTypes): Readonly<Record<string, Migr
     '0002-claims': claims(types),
     '0003-moves': moves(types),
     '0004-nodes': nodes(types),
+    '0005-volume-names': volumeNames(types),
   };
 }
 

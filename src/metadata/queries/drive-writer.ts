@@ -121,6 +121,7 @@ function changedColumns(row: DriveChange): DriveChange {
     cipher: row.cipher,
     tier: row.tier,
     pool_name: row.pool_name,
+    volume_name: row.volume_name,
     state: row.state,
     readers: row.readers,
     tags: row.tags,

@@ -3,37 +3,37 @@ import type { StrayVolume, StrayVolumeStore } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
 
 export function createStrayVolumeStore(db: Kysely<Schema>): StrayVolumeStore {
-  const selectOne = ({ driveId, poolName }: StrayVolume) =>
+  const selectOne = ({ volumeName, poolName }: StrayVolume) =>
     db
       .selectFrom('stray_volumes')
-      .select('drive_id')
+      .select('volume_name')
       .where('pool_name', '=', poolName)
-      .where('drive_id', '=', driveId);
+      .where('volume_name', '=', volumeName);
   return {
     async list(poolName, { after, limit }) {
       const rows = await db
         .selectFrom('stray_volumes')
-        .select('drive_id')
+        .select('volume_name')
         .where('pool_name', '=', poolName)
-        .where('drive_id', '>', after ?? '')
-        .orderBy('drive_id')
+        .where('volume_name', '>', after ?? '')
+        .orderBy('volume_name')
         .limit(limit)
         .execute();
-      return rows.map((row) => ({ driveId: row.drive_id, poolName }));
+      return rows.map((row) => ({ volumeName: row.volume_name, poolName }));
     },
     has: async (volume) => (await selectOne(volume).executeTakeFirst()) !== undefined,
-    async insert({ driveId, poolName }) {
+    async insert({ volumeName, poolName }) {
       await db
         .insertInto('stray_volumes')
-        .values({ pool_name: poolName, drive_id: driveId })
-        .onConflict((conflict) => conflict.columns(['pool_name', 'drive_id']).doNothing())
+        .values({ pool_name: poolName, volume_name: volumeName })
+        .onConflict((conflict) => conflict.columns(['pool_name', 'volume_name']).doNothing())
         .execute();
     },
-    async remove({ driveId, poolName }) {
+    async remove({ volumeName, poolName }) {
       await db
         .deleteFrom('stray_volumes')
         .where('pool_name', '=', poolName)
-        .where('drive_id', '=', driveId)
+        .where('volume_name', '=', volumeName)
         .execute();
     },
   };

@@ -54,6 +54,7 @@ describe('opening SQLite', () => {
     }
     for (const column of [
       'last_epoch',
+      'volume_name',
       'limit_iops',
       'limit_iops_burst',
       'limit_bytes',
@@ -105,7 +106,7 @@ describe('opening SQLite', () => {
     });
     const after = new DatabaseSync(path);
     expect(after.prepare('select count(*) as migrations from kysely_migration').get()?.['migrations']).toBe(
-      5,
+      6,
     );
     after.close();
   });

@@ -171,10 +171,11 @@ async function changeEverything(tx: MetadataTransaction): Promise<void> {
   await tx.moves.insert({ ...move, tier: null, createdAtMs: 1 });
   await tx.moves.progress({ ...move, state: 'copying', error: null, doneBytes: 1 });
   await tx.moves.remove(drive.driveId);
-  await tx.strays.insert(move);
-  await tx.strays.has(move);
+  const stray = { volumeName: drive.volumeName, poolName: 'p' };
+  await tx.strays.insert(stray);
+  await tx.strays.has(stray);
   await tx.strays.list('p', { after: 'a', limit: 1 });
-  await tx.strays.remove(move);
+  await tx.strays.remove(stray);
   await tx.drives.remove(drive.driveId);
 }
 

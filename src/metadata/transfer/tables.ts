@@ -25,7 +25,7 @@ const KEYS: Readonly<Record<TableName, readonly string[]>> = {
   claims: ['drive_id', 'server_id'],
   avoided_drives: ['drive_id', 'avoided_id'],
   drive_moves: ['position'],
-  stray_volumes: ['pool_name', 'drive_id'],
+  stray_volumes: ['pool_name', 'volume_name'],
   nodes: ['node_id'],
   pools: ['pool_name'],
   notices: ['notice_id'],

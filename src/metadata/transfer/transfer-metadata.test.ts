@@ -68,7 +68,7 @@ async function fill(store: MetadataStore): Promise<void> {
         totalBytes: 2 ** 52,
         createdAtMs: index,
       });
-      await tx.strays.insert({ driveId, poolName: 'another' });
+      await tx.strays.insert({ volumeName: driveId, poolName: 'another' });
       const entry = {
         userId: user.userId,
         idempotencyKey: driveId,
