@@ -1,17 +1,13 @@
 import koffi from 'koffi';
 import type { Range } from '../block-device.ts';
 import { loadCephLibrary } from './ceph-library.ts';
+import { IMAGE_FEATURES, OBJECT_ORDER } from './image-layout.ts';
 import type { IoContext } from './librados.ts';
+import { listed } from './listed.ts';
 import { checkedRados } from './rados-error.ts';
 
 /** An open image, by its address in the process. */
 export type Image = number;
-
-/** An image that was removed while somebody still had it open. */
-export interface TrashedImage {
-  readonly id: string;
-  readonly name: string;
-}
 
 /** What is done with images as a whole. Errors are those of the operating system, with the name of the call. */
 export interface Librbd {
@@ -26,23 +22,10 @@ export interface Librbd {
   resize(image: Image, sizeBytes: number): void;
   /** Calls with each stretch of the range that may hold data, or is known not to, in order. */
   eachExtent(image: Image, range: Range, take: (extent: Range, isData: boolean) => void): void;
-  /** Takes an image out of its pool's list, though it is open somewhere. */
-  moveToTrash(pool: IoContext, name: string): void;
-  listTrash(pool: IoContext): readonly TrashedImage[];
-  /** False when that is not possible now: somebody has it open still, another node is at it, or it is damaged. */
-  removeFromTrash(pool: IoContext, id: string): boolean;
 }
 
-// From rbd/features.h: clones, and snapshots that go when they are flattened.
-const LAYERING = 1;
-const DEEP_FLATTEN = 32;
-/** Objects of 4 MiB, which is what Ceph's own tools make. */
-const OBJECT_ORDER = 22;
 /** What lists are first asked for with; more is asked for as it turns out to be needed. */
 const LIST_BYTES = 64 * 1024;
-const LIST_TRASH = 64;
-// struct rbd_trash_image_info_t of rbd/librbd.h: id, name, source, and two times.
-const TRASH_ENTRY_BYTES = 40;
 
 /** Binds librbd. Throws like `loadCephLibrary`. */
 export function loadLibrbd(): Librbd {
@@ -51,8 +34,7 @@ export function loadLibrbd(): Librbd {
   return {
     create(pool, name, sizeBytes) {
       const order = new Int32Array([OBJECT_ORDER]);
-      const features = LAYERING + DEEP_FLATTEN;
-      checkedRados('rbd_create', images.create(pool, name, sizeBytes, features, order));
+      checkedRados('rbd_create', images.create(pool, name, sizeBytes, IMAGE_FEATURES, order));
     },
     remove: (pool, name) => void checkedRados('rbd_remove', images.remove(pool, name)),
     list: (pool) => listImages(images.list, pool),
@@ -81,9 +63,6 @@ export function loadLibrbd(): Librbd {
         koffi.unregister(callback);
       }
     },
-    moveToTrash: (pool, name) => void checkedRados('rbd_trash_move', images.moveToTrash(pool, name, 0)),
-    listTrash: (pool) => listTrash(images, pool),
-    removeFromTrash: (pool, id) => images.removeFromTrash(pool, id, false) >= 0,
   };
 }
 
@@ -112,24 +91,7 @@ function bindCalls() {
       koffi.pointer(extent),
       'void *',
     ]) as Call,
-    moveToTrash: lib.func('int rbd_trash_move(uintptr_t, const char *, uint64_t)'),
-    listTrash: lib.func('int rbd_trash_list(uintptr_t, void *, void *)'),
-    cleanTrashList: lib.func('void rbd_trash_list_cleanup(void *, size_t)'),
-    removeFromTrash: lib.func('int rbd_trash_remove(uintptr_t, const char *, bool)'),
   };
-}
-
-/** Asks again with more room for as long as the list turns out to be longer. */
-function listed<Result>(
-  call: string,
-  firstRoom: number,
-  ask: (size: BigUint64Array) => { result: number; read: () => Result },
-): Result {
-  const size = new BigUint64Array([BigInt(firstRoom)]);
-  for (;;) {
-    const { result, read } = ask(size);
-    if (checkedRados(call, result, 'ERANGE') >= 0) return read();
-  }
 }
 
 function listImages(list: Call, pool: IoContext): readonly string[] {
@@ -138,28 +100,6 @@ function listImages(list: Call, pool: IoContext): readonly string[] {
     const result = list(pool, names, size);
     // The names, each with a zero byte behind it.
     const read = (): string[] => names.subarray(0, result).toString('utf8').split('\0').slice(0, -1);
-    return { result, read };
-  });
-}
-
-function listTrash(
-  { listTrash: list, cleanTrashList }: Record<'listTrash' | 'cleanTrashList', Call>,
-  pool: IoContext,
-): readonly TrashedImage[] {
-  return listed('rbd_trash_list', LIST_TRASH, (size) => {
-    const entries = new Uint8Array(Number(size[0]) * TRASH_ENTRY_BYTES);
-    const result = list(pool, entries, size);
-    const read = (): TrashedImage[] => {
-      const count = Number(size[0]);
-      const text = (index: number, at: number): string =>
-        String(koffi.decode(entries, index * TRASH_ENTRY_BYTES + at, 'const char *'));
-      const found = Array.from({ length: count }, (_, index) => ({
-        id: text(index, 0),
-        name: text(index, 8),
-      }));
-      cleanTrashList(entries, count);
-      return found;
-    };
     return { result, read };
   });
 }

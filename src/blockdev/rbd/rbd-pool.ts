@@ -1,3 +1,4 @@
+import { systemClock } from '../../runtime/clock.ts';
 import { loadSocketCalls } from '../../runtime/socket-calls.ts';
 import type { SocketCalls } from '../../runtime/socket-calls.ts';
 import type { BlockDevice, DeviceEvents } from '../block-device.ts';
@@ -5,8 +6,11 @@ import { readOnly } from '../layers/read-only.ts';
 import type { RbdPoolSpec } from '../pool-spec.ts';
 import type { CloneRequest, PoolRoom, StoragePool } from '../storage-pool.ts';
 import { isSystemError } from '../system-error.ts';
-import { volumeOfImage, imageName } from './image-name.ts';
+import { cloneImage } from './image-clone.ts';
+import { imageName, volumeOfImage } from './image-name.ts';
 import { loadImageCalls } from './image-io.ts';
+import { removeImage } from './image-removal.ts';
+import type { RemovalCalls } from './image-removal.ts';
 import { ImageRequests } from './image-requests.ts';
 import { loadLibrbd } from './librbd.ts';
 import { fenceNode } from './node-fence.ts';
@@ -14,6 +18,9 @@ import type { RbdConnection } from './rbd-connection.ts';
 import { rbdDevice } from './rbd-device.ts';
 import type { RbdCalls } from './rbd-device.ts';
 import { roomOf } from './rbd-room.ts';
+import { loadSnapshotCalls } from './snapshots.ts';
+import { loadTrashCalls } from './trash-calls.ts';
+import { TrashSweeper } from './trash-sweeper.ts';
 
 /**
  * A pool of RBD images, one a drive, over a connection of the process. Calls that concern an image as a whole are
@@ -23,8 +30,19 @@ export function createRbdPool(spec: RbdPoolSpec, connection: RbdConnection): Sto
   return new RbdPool(spec, connection);
 }
 
-interface PoolCalls extends RbdCalls {
+interface PoolCalls extends RbdCalls, RemovalCalls {
   readonly signals: SocketCalls;
+  readonly sweeper: TrashSweeper;
+}
+
+function loadCalls(): PoolCalls {
+  const images = { librbd: loadLibrbd(), snapshots: loadSnapshotCalls(), trash: loadTrashCalls() };
+  return {
+    ...images,
+    io: loadImageCalls(),
+    signals: loadSocketCalls(),
+    sweeper: new TrashSweeper(images, systemClock.monotonicMs),
+  };
 }
 
 class RbdPool implements StoragePool {
@@ -68,23 +86,15 @@ class RbdPool implements StoragePool {
     }
   }
 
-  /** An image that a node which has died has open still is put into Ceph's trash; `sweep` removes it later. */
   remove(volumeName: string): void {
-    const { librbd } = this.#calls;
     const { pool } = this.#connection;
-    const name = imageName(volumeName);
-    try {
-      librbd.remove(pool, name);
-    } catch (error) {
-      if (isSystemError(error, 'ENOENT')) return;
-      if (!isSystemError(error, 'EBUSY')) throw error;
-      librbd.moveToTrash(pool, name);
-    }
+    const trashedId = removeImage(this.#calls, pool, imageName(volumeName));
+    if (trashedId !== null) this.#calls.sweeper.sweepNew(pool, trashedId);
   }
 
-  clone({ target }: CloneRequest): string {
-    this.remove(target);
-    return 'images in Ceph do not share blocks';
+  clone(request: CloneRequest): string | null {
+    this.remove(request.target);
+    return cloneImage(this.#calls, this.#connection.pool, request);
   }
 
   list(): readonly string[] {
@@ -93,8 +103,8 @@ class RbdPool implements StoragePool {
   }
 
   room(): PoolRoom {
-    const { rados, cluster } = this.#connection;
-    this.#sweep();
+    const { rados, cluster, pool } = this.#connection;
+    this.#calls.sweeper.sweep(pool);
     const json = rados.command(cluster, { prefix: 'df', detail: 'detail', format: 'json' });
     return roomOf(json, this.#spec.cephPool);
   }
@@ -104,17 +114,8 @@ class RbdPool implements StoragePool {
     fenceNode(rados, { cluster, pool }, nodeId);
   }
 
-  /** Removes what `remove` had to leave, as far as it can be now: nobody is kept from the pool by what is in the trash. */
-  #sweep(): void {
-    const { librbd } = this.#calls;
-    const { pool } = this.#connection;
-    for (const { id, name } of librbd.listTrash(pool)) {
-      if (volumeOfImage(name) !== null) librbd.removeFromTrash(pool, id);
-    }
-  }
-
   get #calls(): PoolCalls {
-    this.#loadedCalls ??= { librbd: loadLibrbd(), io: loadImageCalls(), signals: loadSocketCalls() };
+    this.#loadedCalls ??= loadCalls();
     return this.#loadedCalls;
   }
 }
