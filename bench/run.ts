@@ -3,6 +3,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ceph } from './ceph.ts';
+import { cephClone } from './ceph-clone.ts';
 import { cipher } from './cipher.ts';
 import { cliTransfer } from './cli-transfer.ts';
 import { httpRead } from './http-read.ts';
@@ -23,6 +24,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   nbd,
   nbdEncrypted,
   ceph,
+  cephClone,
   imaging,
   sparseImaging,
   listing,

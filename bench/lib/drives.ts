@@ -10,12 +10,13 @@ export const PIECE_BYTES = 4 * MIB;
 /** Creates a drive and returns its UUID. */
 export async function createDrive(
   server: DrivebayServer,
-  drive: { sizeBytes: number; cipher: 'none' | 'aes-xts-plain'; name?: string },
+  drive: { sizeBytes: number; cipher: 'none' | 'aes-xts-plain'; name?: string; tier?: 'disk' | 'ssd' },
 ): Promise<string> {
   const info = (await server.call('POST', '/drives/create', {
     name: drive.name ?? 'bench',
     size: drive.sizeBytes,
     'encryption:cipher': drive.cipher,
+    ...(drive.tier === undefined ? {} : { tier: drive.tier }),
   })) as { drive: string };
   return info.drive;
 }
