@@ -21,3 +21,11 @@ export function isSystemError(error: unknown, ...codes: readonly string[]): erro
     error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
   );
 }
+
+/**
+ * Whether the error is that of a pool over a network which others keep this node out of, or which it has not connected to
+ * anew since: that passes by itself.
+ */
+export function isKeptOut(error: unknown): boolean {
+  return isSystemError(error, 'ESHUTDOWN', 'ENOTCONN');
+}

@@ -93,6 +93,27 @@ test('a flush that fails once fails the copy, though a second flush would succee
   expect(bench.queue.drivesById.get('target')?.imagingError).toContain('(EIO)');
 });
 
+test.each(['ESHUTDOWN', 'ENOTCONN'])(
+  'a node that others keep out of a pool (%s) goes on later',
+  async (code) => {
+    const bench = startBench();
+    await fillNoise(bench.add('source', MIB), MIB);
+    bench.add('target', MIB);
+    let isKeptOut = true;
+    bench.onOperation = ({ op }) => {
+      if (op !== 'copy' || !isKeptOut) return Promise.resolve();
+      isKeptOut = false;
+      return Promise.reject(Object.assign(new Error('It is kept out.'), { code }));
+    };
+    bench.queue.addJob({ source: 'source', target: 'target' });
+    await bench.runner().start();
+    await untilEmpty(bench.queue);
+    expect(isKeptOut).toBe(false);
+    expect(bench.queue.drivesById.get('target')?.imagingError).toBeNull();
+    expect(bench.failures).toEqual([]);
+  },
+);
+
 test('no room in the pool fails the job with what admission says', async () => {
   const bench = startBench();
   await fillNoise(bench.add('source', MIB), MIB);

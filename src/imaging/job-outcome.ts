@@ -1,3 +1,4 @@
+import { isKeptOut } from '../blockdev/system-error.ts';
 import { DriveError } from '../core/errors.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
 import { ImagingStopped } from './engine-hooks.ts';
@@ -21,6 +22,7 @@ export function outcomeOf(
   if (error instanceof DriveError) {
     return error.code === 'system' ? { kind: 'waiting' } : { kind: 'failed', sentence: error.message };
   }
+  if (isKeptOut(error)) return { kind: 'waiting' };
   return { kind: 'failed', sentence: sentenceOf(errnoOf(error), drives) };
 }
 
@@ -29,9 +31,9 @@ export function isPoolError(error: unknown): boolean {
   return errnoOf(error) !== null;
 }
 
-/** Whether nobody foresaw the error, so that the log must tell of it: the rest are mistakes in the data. */
+/** Whether nobody foresaw the error, so that the log must tell of it: the rest are mistakes in the data, or pass. */
 export function isUnexpected(error: unknown): boolean {
-  return !(error instanceof ImagingStopped) && !(error instanceof DriveError);
+  return !(error instanceof ImagingStopped || error instanceof DriveError || isKeptOut(error));
 }
 
 function errnoOf(error: unknown): string | null {

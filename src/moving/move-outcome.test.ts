@@ -16,6 +16,7 @@ test.each([
     systemError('EIO', 'read'),
     { kind: 'failed', sentence: 'Reading pool one or writing pool two failed (EIO).' },
   ],
+  ['a pool that others keep the node out of', systemError('ESHUTDOWN', 'read'), { kind: 'waiting' }],
   [
     'a mistake of Drivebay',
     new TypeError('undefined is not a function'),

@@ -1,3 +1,4 @@
+import { isKeptOut } from '../blockdev/system-error.ts';
 import { DriveError } from '../core/errors.ts';
 
 /**
@@ -35,7 +36,7 @@ export function failureOf(
   if (errno === null) {
     return { kind: 'failed', sentence: 'The move failed by a fault of Drivebay; the log says more.' };
   }
-  if (isPoolAway) return { kind: 'waiting' };
+  if (isPoolAway || isKeptOut(error)) return { kind: 'waiting' };
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
     return { kind: 'failed', sentence: `Pool ${toPool} ran out of room.` };
   }
