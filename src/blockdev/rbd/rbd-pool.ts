@@ -49,6 +49,7 @@ class RbdPool implements StoragePool {
   readonly #spec: RbdPoolSpec;
   readonly #connection: RbdConnection;
   #loadedCalls: PoolCalls | null = null;
+  #isLookedAt = false;
 
   constructor(spec: RbdPoolSpec, connection: RbdConnection) {
     this.#spec = spec;
@@ -104,7 +105,9 @@ class RbdPool implements StoragePool {
 
   room(): PoolRoom {
     const { rados, cluster, pool } = this.#connection;
-    this.#calls.sweeper.sweep(pool);
+    // A start waits for the first look.
+    if (this.#isLookedAt) this.#calls.sweeper.sweep(pool);
+    this.#isLookedAt = true;
     const json = rados.command(cluster, { prefix: 'df', detail: 'detail', format: 'json' });
     return roomOf(json, this.#spec.cephPool);
   }
