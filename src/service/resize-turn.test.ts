@@ -101,6 +101,24 @@ test('a resize of a node that is gone is not waited for, once that node is kept 
   await lost;
 });
 
+test('a resize that cannot keep a node out which is gone is refused, and leaves its turn to the next', async () => {
+  await register('third');
+  const lost = resize(
+    contextOf('one', () => isLet.promise),
+    drive.sizeBytes + 5000,
+  );
+  expect(await isWaiting(lost)).toBe(true);
+  await scratch.context.metadata.transaction((tx) => tx.nodes.beat('one', 'gone'));
+  const other = contextOf('other');
+  const fence = (): Promise<never> => Promise.reject(new Error('The pool is inactive.'));
+  const powerless = { ...other, goneNodes: { ...other.goneNodes, fence } };
+  await expect(resize(powerless, drive.sizeBytes + 1)).rejects.toThrow('inactive');
+  expect(await isWaiting(resize(contextOf('third'), drive.sizeBytes + 2))).toBe(false);
+  expect(volumeBytes).toBe(drive.sizeBytes + 2);
+  isLet.resolve();
+  await lost;
+});
+
 test('a resize that failed is no obstacle to the next, nor is one of an earlier life of its node', async () => {
   const failing = contextOf('one', () => Promise.reject(new Error('The disk is broken.')));
   await expect(resize(failing, drive.sizeBytes + 1)).rejects.toThrow('broken');

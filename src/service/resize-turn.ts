@@ -18,7 +18,7 @@ type TurnContext = Pick<
 >;
 
 /** How often to look whether another node is done. */
-const POLL_MS = 50;
+const POLL_MS = 100;
 /** How long to wait before the end of a turn is told again to a database that was away. */
 const RETRY_MS = 1_000;
 
@@ -38,8 +38,8 @@ export async function inResizeTurn<Result>(
   const isShared = mayHaveOtherNodes && poolOwners.ownerOf(drive.poolName) === null;
   return await resizing.run(drive.driveId, async () => {
     if (!isShared) return await work();
-    await take(context, drive);
     try {
+      await take(context, drive);
       return await work();
     } finally {
       await giveBack(context, drive.driveId);
@@ -71,9 +71,9 @@ async function takeInside(
   const nodes = await tx.nodes.list();
   // What this node has left there is of an earlier life: it does one resize of a drive at a time.
   const holder = nodes.find((node) => node.nodeId !== self.nodeId && lifeOf(node) === held) ?? null;
+  const isFree = holder === null || holder.state === 'gone';
   const own = nodes.find(({ nodeId }) => nodeId === self.nodeId);
-  if (own !== undefined && holder?.state !== 'up' && holder?.state !== 'draining')
-    await tx.settings.set(keyOf(driveId), lifeOf(own));
+  if (isFree && own !== undefined) await tx.settings.set(keyOf(driveId), lifeOf(own));
   return holder;
 }
 
