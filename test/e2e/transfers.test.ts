@@ -105,7 +105,8 @@ test('clients that take nothing, many at once, hold up nobody, and get their byt
     expect((await server.read(drive, 0, 4 * MIB)).equals(content)).toBe(true);
     expect((await server.write(drive, content)).status).toBe(204);
   }
-  expect(performance.now() - fromMs).toBeLessThan(10_000);
+  // Nodes wait for a whole Ceph cluster that runs beside them.
+  expect(performance.now() - fromMs).toBeLessThan(server.nodes.length === 1 ? 10_000 : 60_000);
   for (const client of slow.slice(0, 8)) {
     for (let index = 0; index < 3; index += 1) {
       expect((await client.answer()).body.equals(content)).toBe(true);

@@ -23,6 +23,8 @@ export interface Serving extends DriveClient {
   as(auth: string | null): DriveClient;
 }
 
+const POOLS_TIMEOUT_MS = 60_000;
+
 type Several<Each> = readonly [Each, ...Each[]];
 
 /**
@@ -50,7 +52,9 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerPr
     const nodes = await eachOf(launched, async ({ server, options: own }) => {
       const port = await server.listeningPort();
       rememberListener(own, server.output());
-      return servingAs((auth) => createDriveClient({ port, auth }));
+      const node = servingAs((auth) => createDriveClient({ port, auth }));
+      if (launched.length > 1) await untilPoolsAnswer(node);
+      return node;
     });
     const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> =>
       await end(launched, signal);
@@ -110,6 +114,19 @@ async function eachOf<Each, Result>(
   return [one, ...rest];
 }
 
+/** A server begins to serve before pools in Ceph have answered. */
+async function untilPoolsAnswer(node: Serving): Promise<void> {
+  const deadlineMs = performance.now() + POOLS_TIMEOUT_MS;
+  for (;;) {
+    const { status, text } = await node.get('/admin/pools/info');
+    if (status === 200 && !/^status inactive$/m.test(text)) return;
+    if (performance.now() > deadlineMs) throw new Error(`A pool does not answer: ${status} ${text}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+}
+
 function servingAs(as: Serving['as']): Serving {
   return Object.assign(as(ADMIN_AUTH), { as });
 }
@@ -124,6 +141,7 @@ function together(nodes: Several<Serving>): Serving {
 async function end(launched: Several<LaunchedNode>, signal: NodeJS.Signals): Promise<number | null> {
   for (const { server } of launched) server.kill(signal);
   const exitCodes = await eachOf(launched, ({ server }) => server.exited);
-  if (new Set(exitCodes).size > 1) throw new Error(`The nodes have ended with ${exitCodes.join(' and ')}.`);
-  return exitCodes[0];
+  if (new Set(exitCodes).size === 1) return exitCodes[0];
+  const output = mergedOutput(launched.map(({ server }) => server.output()));
+  throw new Error(`The nodes have ended with ${exitCodes.join(' and ')}:\n${output}`);
 }
