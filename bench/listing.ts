@@ -119,6 +119,7 @@ async function insertDrives(store: MetadataStore, userId: string, count: number)
         attributes: { purpose: 'bench' },
         counters: NO_COUNTERS,
         limits: NO_LIMITS,
+        directEpoch: null,
         imagingError: null,
         createdAtMs: Date.now(),
       };

@@ -13,6 +13,7 @@ import type { VolumeCopies } from './data-workers/volume-copies.ts';
 import { createWriteTracker } from './data-workers/write-tracker.ts';
 import { createArena, PIECE_BYTES } from './data-workers/arena.ts';
 import type { Arena } from './data-workers/arena.ts';
+import { createDirectVolumes } from './data-workers/direct-volumes.ts';
 import type { Pools } from './data-workers/pools.ts';
 import { createHttpServer } from './http/http-server.ts';
 import type { HttpAddress } from './http/http-server.ts';
@@ -240,6 +241,7 @@ function createContext({ config, log }: ServerOptions, parts: ContextParts): Ser
     goneNodes: createGoneNodes(given),
     poolLoads: createPoolLoads({ ...given, now, reportFailure }),
     volumes: createMovableVolumes(createThreadVolumes({ ...memory, ...given })),
+    directVolumes: createDirectVolumes(given.pools),
     writes: createWriteTracker(),
     reachedPools: new Set(),
     poolLife: () => poolLife(memory.lives),

@@ -1,4 +1,5 @@
 import type { BlockDevice, DeviceEvents, Maybe } from './block-device.ts';
+import type { DirectAccess } from './direct-access.ts';
 
 /** Room in a pool, in bytes, as its file system or engine reports it. */
 export interface PoolRoom {
@@ -41,4 +42,6 @@ export interface StoragePool {
    * nodes share no pool there is nothing to do.
    */
   fence?(nodeId: string): Maybe<void>;
+  /** For programs that reach volumes past Drivebay, where the engine is a cluster of its own. */
+  readonly direct?: DirectAccess;
 }

@@ -3,6 +3,9 @@ import type { ClaimType } from './drive.ts';
 /** What a server may do with a drive that it holds: read and write, or only read. */
 export type ClaimAccess = 'rw' | 'ro';
 
+/** How a server reaches a drive: by way of Drivebay, or in the Ceph cluster that the drive lies in, past it. */
+export type ClaimProtocol = 'nbd' | 'rbd';
+
 /** One server's hold on a drive, as the metadata has it; a server has at most one on each drive. */
 export interface Claim {
   readonly driveId: string;

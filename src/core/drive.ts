@@ -58,6 +58,11 @@ export interface Drive {
   readonly counters: DriveCounters;
   /** What administrators allow its servers. */
   readonly limits: DriveLimits;
+  /**
+   * The epoch of the claim under which programs may reach the volume in its cluster, past Drivebay; null when none can.
+   * It stays, also when the claim has ended, until they have been kept out.
+   */
+  readonly directEpoch: number | null;
   /** Why the last imaging failed, until the next write or image; else null. */
   readonly imagingError: string | null;
   readonly createdAtMs: number;

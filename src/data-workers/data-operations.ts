@@ -14,6 +14,7 @@ import type { Segment } from './arena.ts';
 import { mapBlocks } from './block-map.ts';
 import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
+import { performDirect } from './direct-operations.ts';
 import type {
   DataThreadSetup,
   FlushWish,
@@ -109,6 +110,11 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
       return await pool.remove(request.volumeName);
     case 'fence':
       return await pool.fence?.(request.nodeId);
+    case 'offer':
+    case 'withdraw':
+    case 'keepOut':
+    case 'reclaim':
+      return await performDirect(pool, request);
     case 'list':
       return await pool.list();
     case 'open':

@@ -1,4 +1,5 @@
 import type { Range } from '../blockdev/block-device.ts';
+import type { DirectName, DirectPlace } from '../blockdev/direct-access.ts';
 import type { PoolRoom } from '../blockdev/storage-pool.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { Segment } from './arena.ts';
@@ -99,6 +100,14 @@ export interface Operations {
   };
   /** See `StoragePool.fence`. */
   fence: { request: { nodeId: string }; result: null };
+  /** See `DirectAccess`, for this and the next three. */
+  offer: { request: DirectName; result: DirectPlace };
+  withdraw: { request: DirectName; result: readonly string[] };
+  keepOut: {
+    request: { addresses: readonly string[]; exceptNodes: readonly string[] };
+    result: number;
+  };
+  reclaim: { request: { volumeName: string }; result: null };
   create: { request: { spec: VolumeSpec; passphrase: string | null }; result: null };
   remove: { request: { volumeName: string }; result: null };
   /** Opens the volume for the operations below, replacing an older opening. */

@@ -26,6 +26,10 @@ const LEASE_FIELDS = {
 const CLAIM_FIELDS = {
   ...LEASE_FIELDS,
   access: choiceField(['rw', 'ro'], 'Whether the server may write; rw by default.'),
+  protocol: choiceField(
+    ['nbd', 'rbd'],
+    'How the server reaches the drive: nbd, by way of Drivebay and the default, or rbd, in the Ceph cluster where it lies.',
+  ),
   takeover: flagField('Whether to take an exclusive drive from the server that holds it; false by default.'),
 };
 
@@ -70,6 +74,7 @@ export function parseClaim(fields: CommandFields): ClaimDriveInput {
     // The spec requires a server.
     serverId: input.server ?? '',
     access: input.access,
+    protocol: input.protocol,
     leaseSeconds: input.lease,
     takeover: input.takeover,
   };

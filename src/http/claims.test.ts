@@ -56,7 +56,7 @@ describe('claim', () => {
     [`${SERVER}lease\n`, 'whole number'],
     [`${SERVER}lease 1m\n`, 'whole number'],
     [`${SERVER}takeover yes\n`, 'takeover'],
-    [`${SERVER}epoch 3\n`, 'server, lease, access, takeover'],
+    [`${SERVER}epoch 3\n`, 'server, lease, access, protocol, takeover'],
   ])('with %j is 400 and says %s', async (body, words) => {
     const { answer, call: seen } = await call('POST', CLAIM_URL, { body });
     expect([answer.status, answer.text]).toEqual([400, expect.stringContaining(words)]);

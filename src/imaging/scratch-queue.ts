@@ -138,6 +138,7 @@ function scratchDriveRow(driveId: string, sizeBytes: number, poolName: string): 
     attributes: {},
     counters: NO_COUNTERS,
     limits: NO_LIMITS,
+    directEpoch: null,
     imagingError: null,
     createdAtMs: 0,
   };

@@ -128,6 +128,27 @@ export function describeClaimQueries(store: () => MetadataStore): void {
     });
   });
 
+  describe('the epoch of direct access', () => {
+    const set = async (driveId: string, epoch: number | null): Promise<void> =>
+      await store().transaction((tx) => tx.claims.setDirectEpoch(driveId, epoch));
+
+    test('is kept with the drive, and by no other change of it', async () => {
+      const drive = await insertDrive(store());
+      await set(drive.driveId, 2 ** 50);
+      await store().transaction((tx) => tx.drives.update({ ...drive, name: 'renamed' }));
+      expect(await store().drives.find(drive.driveId)).toMatchObject({
+        directEpoch: 2 ** 50,
+        name: 'renamed',
+      });
+      await set(drive.driveId, null);
+      expect(await store().drives.find(drive.driveId)).toMatchObject({ directEpoch: null });
+    });
+
+    test('needs a drive', async () => {
+      await expect(set(randomUUID(), 1)).rejects.toMatchObject({ code: 'missing' });
+    });
+  });
+
   describe('epochs', () => {
     test('of a drive grow by one, whatever becomes of its claims and of the drive meanwhile', async () => {
       const drive = await insertDrive(store());

@@ -37,6 +37,7 @@ export function sampleDrive(userId: string, change: Partial<Drive> = {}): Drive 
     attributes: {},
     counters: NO_COUNTERS,
     limits: NO_LIMITS,
+    directEpoch: null,
     imagingError: null,
     createdAtMs: 1_700_000_000_000,
     ...change,

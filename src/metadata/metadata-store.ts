@@ -114,7 +114,7 @@ export interface DriveWriter {
   insert(drive: Drive, keys: WrappedKeys | null): Promise<void>;
   /** Remembers which drives this one avoids, for as long as both exist. */
   insertAvoided(driveId: string, avoidedIds: readonly string[]): Promise<void>;
-  /** Replaces everything but counters, keys, owner and creation time. Throws DriveError `missing` when there is none. */
+  /** Replaces everything but counters, keys, owner, creation time and `directEpoch`. Throws DriveError `missing` when there is none. */
   update(drive: Drive): Promise<void>;
   /** Forgets the drive and all that belongs to it. Nothing happens when it does not exist. */
   remove(driveId: string): Promise<void>;
@@ -213,6 +213,8 @@ export interface ClaimWriter {
   nextEpoch(driveId: string): Promise<number>;
   /** Makes the claim this server's one on the drive, in place of any that it had. */
   put(claim: Claim): Promise<void>;
+  /** Sets `Drive.directEpoch`, which nothing else changes. Throws DriveError `missing` when there is no such drive. */
+  setDirectEpoch(driveId: string, epoch: number | null): Promise<void>;
   /** Ends this very claim; false when it has ended already. */
   remove(claim: ClaimName): Promise<boolean>;
 }

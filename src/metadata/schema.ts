@@ -67,6 +67,8 @@ interface DriveTable {
   created_at_ms: number;
   /** Of the newest claim that there ever was; 0 before the first. */
   last_epoch: Generated<number>;
+  /** The claim under which programs reach the volume past Drivebay; null while none does. */
+  direct_epoch: Generated<number | null>;
   limit_iops: number | null;
   limit_iops_burst: number | null;
   limit_bytes: number | null;

@@ -3,6 +3,7 @@ import type { Claim, ClaimName } from '../core/claim.ts';
 import { DriveError } from '../core/errors.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import type { AuditEvent } from './audit.ts';
+import { endDirectAccess, isLeftOpen } from './direct-attachment.ts';
 import { NO_NOTICES, noticeNodes, refuseGone, untilHeeded } from './node-notices.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -22,7 +23,7 @@ export interface ClaimOutcome<Result> {
 
 /**
  * Changes who holds a drive: commits first, then cuts every connection whose claim is no more, has the other nodes that can
- * reach the drive do the same, and returns only then.
+ * reach the drive do the same, keeps out who has reached it past Drivebay under such a claim, and returns only then.
  * One change of a drive at a time, so that what a change leaves is still true when it cuts.
  */
 export async function changeClaims<Result>(
@@ -31,12 +32,13 @@ export async function changeClaims<Result>(
   change: (situation: ClaimSituation) => Promise<ClaimOutcome<Result>>,
 ): Promise<Result> {
   return await context.claiming.run(driveId, async () => {
-    const { expired, outcome, kept, sent } = await commitChange(context, driveId, change);
+    const { expired, outcome, kept, sent, drive } = await commitChange(context, driveId, change);
     for (const { serverId, epoch } of expired) {
       context.audit({ event: 'expire', actor: null, drive: driveId, server: serverId, epoch });
     }
     for (const event of outcome.events) context.audit(event);
     await Promise.all([cutOthers(context, driveId, kept), untilHeeded(context, driveId, sent)]);
+    if (drive !== null && isLeftOpen(drive, kept)) await endDirectAccess(context, drive);
     context.doubtfulClaims.delete(driveId);
     return outcome.result;
   });
@@ -58,7 +60,7 @@ async function commitChange<Result>(
       const drive = await tx.drives.find(driveId);
       const sent = drive === null ? NO_NOTICES : await noticeNodes(context, tx, drive);
       refuseGone(driveId, sent);
-      return { expired, outcome, sent, kept: await tx.claims.list([driveId]) };
+      return { expired, outcome, sent, drive, kept: await tx.claims.list([driveId]) };
     });
   } catch (error) {
     // It may have been made nevertheless; the sweeper cuts whom it has left without a claim.

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { claimsInTheWay, leaseEnd } from '../core/claim.ts';
-import type { Claim } from '../core/claim.ts';
+import type { Claim, ClaimProtocol } from '../core/claim.ts';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
@@ -10,6 +10,8 @@ import type { ClaimSituation } from './claim-changes.ts';
 import { refuseOtherHolders, requireServerId } from './claim-checks.ts';
 import { describeClaim, leaseMsOf } from './claim-info.ts';
 import { withinDeadline } from './deadline.ts';
+import { beginDirectAccess } from './direct-attachment.ts';
+import { refuseDirectClaim } from './direct-claim-checks.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
 import { CLAIM_SECRET_BYTES, MAX_CLAIMS } from './limits.ts';
@@ -20,7 +22,8 @@ import type { ServiceContext } from './service-context.ts';
  * Lets a server hold a drive. A claim that the server had already is replaced, with its secret; with `takeover` so is
  * another server's that stands in the way. When this returns nothing of those can reach the drive any more.
  *
- * @throws DriveError busy when another server holds an exclusive drive, and while an imaging needs the drive
+ * @throws DriveError busy when another server holds an exclusive drive, and while an imaging needs the drive; usage for
+ *   rbd where the drive is not in Ceph, or is shared
  */
 export async function claimDrive(
   context: ServiceContext,
@@ -35,6 +38,7 @@ export async function claimDrive(
   const work = changeClaims(context, driveId, async (situation) => {
     const { tx, live, nowMs } = situation;
     const drive = await checkClaimable(actor, driveId, input, situation);
+    if (input.protocol === 'rbd') await refuseDirectClaim(context, tx, drive);
     const taken = claimsInTheWay(live, { ...drive, ...input });
     for (const claim of taken) await tx.claims.remove(claim);
     const claim: Claim = {
@@ -53,7 +57,8 @@ export async function claimDrive(
   const claim = await withinDeadline(poolName, work, () => undefined);
   // Writes that came by HTTP were let through because nobody held the drive; after them none is.
   await withinDeadline(poolName, context.writes.quiesce(driveId), () => undefined);
-  return { ...describeClaim(claim), ...(await attachInfo(context, poolName, secret)) };
+  const place = await attachInfo(context, { poolName, secret, claim, protocol: input.protocol });
+  return { ...describeClaim(claim), ...place };
 }
 
 /** What is kept of a secret. It is random and long, so a plain hash cannot be searched for. */
@@ -90,8 +95,15 @@ function eventsOf(actor: User, claim: Claim, taken: readonly Claim[]): readonly 
   return taken.map(({ serverId }) => ({ event: 'takeover', ...common, previousServer: serverId }));
 }
 
-/** The node that has the drive's pool is the one that serves it. */
-async function attachInfo(context: ServiceContext, poolName: string, secret: string): Promise<Info> {
+/** Where the server finds the drive. The node that has the drive's pool is the one that serves it. */
+async function attachInfo(
+  context: ServiceContext,
+  { poolName, secret, claim, protocol }: Attaching,
+): Promise<Info> {
+  if (protocol === 'rbd') {
+    const begun = beginDirectAccess(context, claim);
+    return await withinDeadline(poolName, begun, () => undefined);
+  }
   const { attachUris, pools, poolOwners } = context;
   const isHere = pools.configs.some(({ spec }) => spec.name === poolName);
   if (!isHere) await poolOwners.refresh();
@@ -100,4 +112,11 @@ async function attachInfo(context: ServiceContext, poolName: string, secret: str
     ...(tcp === undefined ? {} : { 'attach:tcp': tcp }),
     ...(unix === undefined ? {} : { 'attach:unix': unix }),
   };
+}
+
+interface Attaching {
+  readonly poolName: string;
+  readonly secret: string;
+  readonly claim: Claim;
+  readonly protocol: ClaimProtocol | undefined;
 }

@@ -1,5 +1,6 @@
 import { timeText } from '../core/claim.ts';
 import type { Claim } from '../core/claim.ts';
+import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { ImagingJob } from '../core/imaging.ts';
 import type { OpenConnections } from './connections.ts';
@@ -26,20 +27,21 @@ export function describeClaim(claim: Claim): Info {
   };
 }
 
-/** The same for a list, with since when it is held and how many connections are open under it. */
-export function describeListedClaim(claim: Claim, open: readonly OpenConnections[]): Info {
+/** The same for a list, with since when it is held and how many connections are open under it, or that it is by rbd. */
+export function describeListedClaim(
+  claim: Claim,
+  { drive, open }: { drive: Pick<Drive, 'directEpoch'>; open: readonly OpenConnections[] },
+): Info {
   const since = timeText(claim.claimedAtMs);
-  return { ...describeClaim(claim), since, connections: String(countOpen(claim, open)) };
+  const protocol = drive.directEpoch === claim.epoch ? { protocol: 'rbd' } : {};
+  return { ...describeClaim(claim), ...protocol, since, connections: String(countOpen(claim, open)) };
 }
 
 /**
  * Who holds a drive, as part of its full info: lists of words, each in the order of `claim:holders`, and a sentence
  * that says what would free the drive. Nothing when nobody does.
  */
-export function describeHolding(
-  live: readonly Claim[],
-  { jobs, open }: { jobs: readonly ImagingJob[]; open: readonly OpenConnections[] },
-): Info {
+export function describeHolding(live: readonly Claim[], { drive, jobs, open }: Holding): Info {
   const ends = [
     ...live.map(describeEnd),
     ...jobs.map((job) => `imaging onto drive ${job.targetDriveId} ends`),
@@ -55,8 +57,15 @@ export function describeHolding(
     'claim:since': words((claim) => timeText(claim.claimedAtMs)),
     'claim:expires': words(({ expiresAtMs }) => (expiresAtMs === null ? 'never' : timeText(expiresAtMs))),
     'claim:connections': words((claim) => countOpen(claim, open)),
+    'claim:rbd': live.find((claim) => claim.epoch === drive.directEpoch)?.serverId ?? '',
     ...ending,
   };
+}
+
+interface Holding {
+  readonly drive: Pick<Drive, 'directEpoch'>;
+  readonly jobs: readonly ImagingJob[];
+  readonly open: readonly OpenConnections[];
 }
 
 function describeEnd({ serverId, expiresAtMs }: Claim): string {

@@ -131,6 +131,7 @@ function newDrive(
     attributes: input.attributes ?? {},
     counters: NO_COUNTERS,
     limits: NO_LIMITS,
+    directEpoch: null,
     imagingError: null,
     createdAtMs: context.now(),
   };

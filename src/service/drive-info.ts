@@ -52,7 +52,7 @@ export function describeDrive(
     ),
     'claim:type': drive.claimType,
     ...(isOwner && view.detail === 'full'
-      ? describeHolding(situation.claims, { jobs: claimingJobs, open: situation.open })
+      ? describeHolding(situation.claims, { drive, jobs: claimingJobs, open: situation.open })
       : {}),
     imaging: imaging === undefined ? null : describeImaging(imaging, view.detail),
     'imaging:error': drive.imagingError,

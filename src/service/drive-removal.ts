@@ -1,6 +1,7 @@
 import { DRIVE_TRANSITIONS } from '../core/drive.ts';
 import type { Drive, DriveEvent } from '../core/drive.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
+import { endDirectAccess } from './direct-attachment.ts';
 import { CREATE_MS, LIST_PAGE_DRIVES } from './limits.ts';
 import type { ServiceContext } from './service-context.ts';
 import { removeStrays } from './stray-removal.ts';
@@ -23,6 +24,7 @@ export async function beginDestroyInside(
 export async function finishDestroy(context: ServiceContext, drive: Drive): Promise<void> {
   await context.writes.quiesce(drive.driveId);
   await context.connections.cut(drive.driveId, []);
+  await endDirectAccess(context, drive);
   await context.volumes.remove(drive);
   await context.metadata.transaction((tx) => tx.drives.remove(drive.driveId));
 }

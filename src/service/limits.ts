@@ -6,6 +6,8 @@ export const MAX_READ_BYTES = 4 * MIB;
 export const MAX_BODY_BYTES = 64 * MIB;
 /** Drives that a list takes from the metadata at a time. */
 export const LIST_PAGE_DRIVES = 500;
+/** How often to look whether programs that have a drive open past Drivebay have been kept out. */
+export const MAX_KEEP_OUT_ROUNDS = 10;
 /** Random bytes of a claim's secret, which is their hex. */
 export const CLAIM_SECRET_BYTES = 32;
 /** The longest lease of a claim: a day. */

@@ -11,8 +11,8 @@ export async function listClaims(
   actor: User,
   driveId: string,
 ): Promise<readonly Info[]> {
-  await findOwned(context.metadata.drives, actor.userId, driveId);
+  const drive = await findOwned(context.metadata.drives, actor.userId, driveId);
   const live = await findLiveClaims(context.metadata.claims, driveId, context);
   const open = context.connections.list(driveId);
-  return live.map((claim) => describeListedClaim(claim, open));
+  return live.map((claim) => describeListedClaim(claim, { drive, open }));
 }

@@ -3,6 +3,7 @@ import { DriveError } from '../core/errors.ts';
 import { MIB } from '../core/sizes.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
 import type { MetadataTransaction, WrappedKeys } from '../metadata/metadata-store.ts';
+import { refuseDirectAccess } from './direct-attachment.ts';
 import { findAny, refuseImagingTarget } from './drive-lookup.ts';
 import { wrapSecrets } from './drive-secrets.ts';
 import { LIST_PAGE_DRIVES } from './limits.ts';
@@ -53,9 +54,24 @@ async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal):
   for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
     signal.throwIfAborted();
     const range = { offsetBytes, lengthBytes: Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes) };
-    filledBytes += await context.volumes.fillHoles(spec, range);
+    filledBytes += await fillStep(context, drive, () => context.volumes.fillHoles(spec, range));
   }
   return filledBytes;
+}
+
+/** Announced like a write: who is to have the drive to itself waits for what has been let through. */
+async function fillStep(
+  context: ServiceContext,
+  { driveId }: Drive,
+  work: () => Promise<number>,
+): Promise<number> {
+  const end = context.writes.begin(driveId);
+  try {
+    refuseDirectAccess(await findAny(context.metadata.drives, driveId), 'filled');
+    return await work();
+  } finally {
+    end();
+  }
 }
 
 /** Looked at in one go; only extents are read. */

@@ -6,6 +6,7 @@ import { checkPlace } from '../core/placement.ts';
 import type { AvoidedDrive, PlacementPool } from '../core/placement.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import { withinDeadline } from './deadline.ts';
+import { refuseDirectAccess } from './direct-attachment.ts';
 import { findAny, refuseImagingTarget } from './drive-lookup.ts';
 import type { Info } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -16,7 +17,7 @@ import { removeStray } from './stray-removal.ts';
  * Puts the move of a drive to another pool into the queue; the work is done behind the answer, while the drive is used as
  * before. Nothing happens when it lies there already.
  *
- * @throws DriveError usage for a pool of another node, and for a drive that other nodes may serve; missing for an unknown pool; busy while the drive is moving or an imaging writes to it; system while
+ * @throws DriveError usage for a pool of another node, and for a drive that other nodes may serve; missing for an unknown pool; busy while the drive is moving, is attached past Drivebay, or an imaging writes to it; system while
  *   one of the pools is inactive; full when the pool has no room, is of another tier, or shares its failure domain with a
  *   drive that this one avoids or that avoids this one
  */
@@ -93,6 +94,7 @@ async function queueMove(
   const drive = await findAny(tx.drives, driveId);
   refuseMoving(await tx.moves.find(driveId), 'moved again');
   if (drive.poolName === poolName) return drive;
+  refuseDirectAccess(drive, 'moved');
   refuseImagingTarget(drive, await tx.imaging.listTouching([driveId]), 'moved');
   if (await tx.strays.has({ volumeName: drive.volumeName, poolName })) {
     throw new DriveError(

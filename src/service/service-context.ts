@@ -1,6 +1,7 @@
 import type { Node } from '../core/node.ts';
 import type { Pools } from '../data-workers/pools.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
+import type { DirectVolumes } from '../data-workers/direct-volumes.ts';
 import type { WriteTracker } from '../data-workers/write-tracker.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 import type { AuditEvent } from './audit.ts';
@@ -33,6 +34,8 @@ export interface ServiceContext {
   /** What placement decides by. */
   readonly poolLoads: PoolLoads;
   readonly volumes: Volumes;
+  /** Volumes as programs reach them past Drivebay. */
+  readonly directVolumes: DirectVolumes;
   readonly writes: WriteTracker;
   /** Drives that this process is creating at this moment. */
   readonly creating: Set<string>;

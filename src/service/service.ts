@@ -1,4 +1,4 @@
-import type { Claim, ClaimAccess, ClaimName } from '../core/claim.ts';
+import type { Claim, ClaimAccess, ClaimName, ClaimProtocol } from '../core/claim.ts';
 import type { ClaimType, Drive, DriveCipher, Tier } from '../core/drive.ts';
 import type { DriveLimitsChange } from '../core/drive-limits.ts';
 import type { Conversion } from '../core/imaging.ts';
@@ -98,6 +98,8 @@ export type InfoDetail = 'brief' | 'full';
 /** What claim takes. */
 export interface ClaimDriveInput {
   readonly serverId: string;
+  /** How the server is to reach the drive: `nbd`, by way of Drivebay, when absent. */
+  readonly protocol?: ClaimProtocol | undefined;
   /** `rw` when absent. */
   readonly access?: ClaimAccess | undefined;
   /** How long the claim lasts unless renewed, 1 to 86400; until it is released when absent. */
@@ -116,7 +118,10 @@ export interface RenewClaimInput {
 
 /** Which servers may use a drive. For its owner; for anybody else the drive is missing. */
 export interface ClaimService {
-  /** The claim, and a URI with its secret for each listener that is on. No earlier claim's secret is of use any more. */
+  /**
+   * The claim, and a URI with its secret for each listener that is on or, by `rbd`, where the drive's image is in Ceph. No
+   * earlier claim's secret or image name is of use any more.
+   */
   claim(actor: User, driveId: string, input: ClaimDriveInput): Promise<Info>;
   /** Succeeds also when the server does not hold the drive. */
   release(actor: User, driveId: string, input: { serverId: string }): Promise<void>;

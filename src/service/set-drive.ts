@@ -8,6 +8,7 @@ import type { User } from '../core/user.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import { endExpiredClaims } from './claim-changes.ts';
 import { findLiveClaims, refuseClaimed, refuseNewClaimType } from './claim-checks.ts';
+import { refuseDirectAccess } from './direct-attachment.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned } from './drive-lookup.ts';
 import { checkQuota } from './quota.ts';
@@ -146,6 +147,8 @@ async function checkNewSize(
   refuseMoving(await tx.moves.find(drive.driveId), 'resized');
   if (sizeBytes > drive.sizeBytes) {
     await checkQuota(tx, actor, { drives: 0, sizeBytes: sizeBytes - drive.sizeBytes });
+    // What it grows by would be noise to who decrypts it without Drivebay.
+    if (drive.cipher !== 'none') refuseDirectAccess(drive, 'made larger, since it is encrypted,');
     return;
   }
   refuseClaimed(drive, live, 'made smaller');

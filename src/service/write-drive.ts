@@ -6,6 +6,7 @@ import type { ReceivedBody } from '../data-workers/volumes.ts';
 import { endExpiredClaims } from './claim-changes.ts';
 import { refuseExclusiveClaim } from './claim-checks.ts';
 import { withinDeadline } from './deadline.ts';
+import { isLeftOpen } from './direct-attachment.ts';
 import { refuseFenced } from './node-fence.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
@@ -45,9 +46,9 @@ async function writeReceived(
 ): Promise<void> {
   const startedAtMs = context.monotonicMs();
   const life = context.poolLife();
-  const { drive, hasExpiredClaims } = await findWritable(context, actor, driveId, request);
-  // A server whose lease has run out may still be connected.
-  if (hasExpiredClaims) await endExpiredClaims(context, driveId);
+  const { drive, hasEndedClaims } = await findWritable(context, actor, driveId, request);
+  // A server whose claim has ended may still reach the drive.
+  if (hasEndedClaims) await endExpiredClaims(context, driveId);
   const spec = await context.volumeKeys.specOf(drive);
   const { offsetBytes, encoding, sha256 } = request;
   refuseFenced(context, drive.poolName);
@@ -62,7 +63,7 @@ async function findWritable(
   actor: User,
   driveId: string,
   request: DriveWrite,
-): Promise<{ drive: Drive; hasExpiredClaims: boolean }> {
+): Promise<{ drive: Drive; hasEndedClaims: boolean }> {
   const { metadata } = context;
   const drive = await findOwned(metadata.drives, actor.userId, driveId);
   const [jobs, claims] = await Promise.all([
@@ -78,7 +79,7 @@ async function findWritable(
   const live = liveClaims(claims, context.now());
   refuseExclusiveClaim(drive, live, 'written by HTTP');
   checkLength(drive, request);
-  return { drive, hasExpiredClaims: live.length < claims.length };
+  return { drive, hasEndedClaims: live.length < claims.length || isLeftOpen(drive, live) };
 }
 
 function checkLength(drive: Drive, { offsetBytes, body, encoding }: DriveWrite): void {

@@ -23,6 +23,8 @@ import { createKeyedMutex } from '../../src/service/keyed-mutex.ts';
 import { createLoginThrottle } from '../../src/service/login-throttle.ts';
 import type { Service } from '../../src/service/service.ts';
 import type { ServiceContext } from '../../src/service/service-context.ts';
+import { createScratchDirectVolumes } from './scratch-direct-volumes.ts';
+import type { ScratchDirectVolumes } from './scratch-direct-volumes.ts';
 
 /** What was cut: the drive and what was kept, as `SERVER epoch`. */
 export interface SeenCut {
@@ -48,6 +50,7 @@ export interface ScratchService extends AsyncDisposable {
   readonly service: Service;
   readonly context: ServiceContext;
   readonly connections: ScratchConnections;
+  readonly direct: ScratchDirectVolumes;
   readonly events: AuditEvent[];
   readonly clock: { nowMs: number };
   /** What volumes were asked to do. */
@@ -66,8 +69,9 @@ export async function createScratchService(): Promise<ScratchService> {
   const clock = { nowMs: Date.UTC(2026, 0, 1) };
   const pool = { isActive: true };
   const volumeCalls: string[] = [];
+  const parts = scratchParts(metadata, volumeCalls, pool);
   const context: ServiceContext = {
-    ...scratchParts(metadata, volumeCalls, pool),
+    ...parts,
     connections,
     attachUris: (secret) => ({ tcp: `nbd://127.0.0.1:10809/${secret}` }),
     audit: (event) => void events.push(event),
@@ -82,6 +86,7 @@ export async function createScratchService(): Promise<ScratchService> {
     service: createService(context, throttle),
     context,
     connections,
+    direct: parts.directVolumes,
     events,
     clock,
     pool,
@@ -157,6 +162,7 @@ function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { re
     poolOwners,
     poolLoads: createPoolLoads({ metadata, pools, poolOwners, now: () => 0, reportFailure: () => undefined }),
     volumes: scratchVolumes(volumeCalls),
+    directVolumes: createScratchDirectVolumes(),
     writes: createWriteTracker(),
     reachedPools: new Set(['default']),
     poolLife: () => 0,

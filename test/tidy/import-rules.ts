@@ -26,6 +26,7 @@ const THREAD_ROOTS: ReadonlySet<string> = new Set([
 const METADATA = 'src/metadata/metadata-store.ts';
 const BLOCKDEV = [
   'src/blockdev/block-device.ts',
+  'src/blockdev/direct-access.ts',
   'src/blockdev/maybe.ts',
   'src/blockdev/system-error.ts',
   'src/blockdev/pool-spec.ts',
@@ -34,9 +35,15 @@ const BLOCKDEV = [
   'src/blockdev/volume.ts',
   'src/blockdev/layers/',
 ];
-const DATA_WORKERS = ['connection-stats', 'pools', 'rate-limit', 'volume', 'volumes', 'write-tracker'].map(
-  (name) => `src/data-workers/${name}.ts`,
-);
+const DATA_WORKERS = [
+  'connection-stats',
+  'direct-volumes',
+  'pools',
+  'rate-limit',
+  'volume',
+  'volumes',
+  'write-tracker',
+].map((name) => `src/data-workers/${name}.ts`);
 
 /**
  * What the source files of each folder may import outside of their own. The longest prefix that fits a file counts. A

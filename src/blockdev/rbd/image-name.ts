@@ -9,6 +9,14 @@ export function imageName(volumeName: string): string {
   return `${PREFIX}${volumeName}`;
 }
 
+/**
+ * A second name of a volume's image, for programs that were given it by the claim of this epoch. It is in no list of
+ * images.
+ */
+export function claimedImageName(volumeName: string, epoch: number): string {
+  return `${imageName(volumeName)}-epoch-${epoch}`;
+}
+
 /** The volume of an image; null when it is somebody else's. */
 export function volumeOfImage(name: string): string | null {
   const volumeName = name.slice(PREFIX.length);

@@ -23,6 +23,8 @@ export interface Librados {
   /** The bytes of an object, at most `maxBytes`; null when there is none. */
   readObject(pool: IoContext, name: string, maxBytes: number): Uint8Array | null;
   writeObject(pool: IoContext, name: string, bytes: Uint8Array): void;
+  /** Nothing happens when there is none. */
+  removeObject(pool: IoContext, name: string): void;
   /** Where the connection comes from, as `blocklist` takes it. */
   addressOf(cluster: Cluster): string;
   /** Keeps another connection from everything in the cluster for a time, whatever it has under way. */
@@ -65,6 +67,7 @@ export function loadLibrados(): Librados {
     },
     writeObject: (pool, name, bytes) =>
       void done('rados_write_full', calls.writeFull(pool, name, bytes, bytes.byteLength)),
+    removeObject: (pool, name) => void done('rados_remove', calls.remove(pool, name), 'ENOENT'),
     addressOf(cluster) {
       const address = new BigUint64Array(1);
       done('rados_getaddrs', calls.addresses(cluster, address));
@@ -96,6 +99,7 @@ function bindCalls(): Readonly<
     | 'setFullTry'
     | 'read'
     | 'writeFull'
+    | 'remove'
     | 'addresses'
     | 'blocklist'
     | 'waitForMap'
@@ -116,6 +120,7 @@ function bindCalls(): Readonly<
     setFullTry: lib.func('void rados_set_pool_full_try(uintptr_t)'),
     read: lib.func('int rados_read(uintptr_t, const char *, void *, size_t, uint64_t)'),
     writeFull: lib.func('int rados_write_full(uintptr_t, const char *, void *, size_t)'),
+    remove: lib.func('int rados_remove(uintptr_t, const char *)'),
     addresses: lib.func('int rados_getaddrs(uintptr_t, void *)'),
     blocklist: lib.func('int rados_blocklist_add(uintptr_t, const char *, uint32_t)'),
     waitForMap: lib.func('int rados_wait_for_latest_osdmap(uintptr_t)'),

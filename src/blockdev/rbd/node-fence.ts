@@ -20,11 +20,21 @@ export function registerClient(rados: Librados, handles: RbdHandles, nodeId: str
  * Keeps the connection that a node has now from the whole cluster. When this returns, nothing that this node reads or
  * writes from now on is changed by the other one, whatever that still has under way.
  */
-export function fenceNode(rados: Librados, { cluster, pool }: RbdHandles, nodeId: string): void {
-  const address = rados.readObject(pool, objectName(nodeId), MAX_ADDRESS_BYTES);
+export function fenceNode(rados: Librados, handles: RbdHandles, nodeId: string): void {
+  const address = addressOfNode(rados, handles, nodeId);
   // A node that has never been connected has nothing under way.
-  if (address === null) return;
-  rados.blocklist(cluster, Buffer.from(address).toString('utf8'), FENCE_SECONDS);
+  if (address !== null) fenceAddress(rados, handles, address);
+}
+
+/** Like `fenceNode`, for a client that is no node. */
+export function fenceAddress(rados: Librados, { cluster }: RbdHandles, address: string): void {
+  rados.blocklist(cluster, address, FENCE_SECONDS);
+}
+
+/** Where the connection comes from that a node has now; null when it has never had one. */
+export function addressOfNode(rados: Librados, { pool }: RbdHandles, nodeId: string): string | null {
+  const address = rados.readObject(pool, objectName(nodeId), MAX_ADDRESS_BYTES);
+  return address === null ? null : Buffer.from(address).toString('utf8');
 }
 
 function objectName(nodeId: string): string {

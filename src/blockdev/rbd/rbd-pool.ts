@@ -2,11 +2,13 @@ import { systemClock } from '../../runtime/clock.ts';
 import { loadSocketCalls } from '../../runtime/socket-calls.ts';
 import type { SocketCalls } from '../../runtime/socket-calls.ts';
 import type { BlockDevice, DeviceEvents } from '../block-device.ts';
+import type { DirectAccess } from '../direct-access.ts';
 import { readOnly } from '../layers/read-only.ts';
 import type { RbdPoolSpec } from '../pool-spec.ts';
 import type { CloneRequest, PoolRoom, StoragePool } from '../storage-pool.ts';
 import { isSystemError } from '../system-error.ts';
 import { cloneImage } from './image-clone.ts';
+import { createImageClients } from './image-clients.ts';
 import { imageName, volumeOfImage } from './image-name.ts';
 import { loadImageCalls } from './image-io.ts';
 import { removeImage } from './image-removal.ts';
@@ -46,6 +48,7 @@ function loadCalls(): PoolCalls {
 }
 
 class RbdPool implements StoragePool {
+  readonly direct: DirectAccess;
   readonly #spec: RbdPoolSpec;
   readonly #connection: RbdConnection;
   #loadedCalls: PoolCalls | null = null;
@@ -54,6 +57,7 @@ class RbdPool implements StoragePool {
   constructor(spec: RbdPoolSpec, connection: RbdConnection) {
     this.#spec = spec;
     this.#connection = connection;
+    this.direct = createImageClients(spec, connection, () => this.#calls.librbd);
   }
 
   create(volumeName: string, sizeBytes: number): void {

@@ -5,6 +5,7 @@ import { DriveError } from '../../core/errors.ts';
 import type { Schema } from '../schema.ts';
 import { claims } from './claims.ts';
 import type { ColumnTypes } from './column-types.ts';
+import { directAttach } from './direct-attach.ts';
 import { initialSchema } from './initial-schema.ts';
 import { moves } from './moves.ts';
 import { nodes } from './nodes.ts';
@@ -18,6 +19,7 @@ export function listMigrations(types: ColumnTypes): Readonly<Record<string, Migr
     '0003-moves': moves(types),
     '0004-nodes': nodes(types),
     '0005-volume-names': volumeNames(types),
+    '0006-direct-attach': directAttach(types),
   };
 }
 

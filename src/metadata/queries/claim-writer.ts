@@ -24,6 +24,14 @@ export function createClaimWriter(db: Kysely<Schema>): ClaimWriter {
         .onConflict((conflict) => conflict.columns(['drive_id', 'server_id']).doUpdateSet(change))
         .execute();
     },
+    async setDirectEpoch(driveId, epoch) {
+      const { numUpdatedRows } = await db
+        .updateTable('drives')
+        .set({ direct_epoch: epoch })
+        .where('drive_id', '=', driveId)
+        .executeTakeFirstOrThrow();
+      if (numUpdatedRows === 0n) throw driveMissing(driveId);
+    },
     async remove({ driveId, serverId, epoch }) {
       const { numDeletedRows } = await db
         .deleteFrom('claims')

@@ -20,6 +20,7 @@ export const DRIVE_COLUMNS = [
   'd.attributes',
   'd.imaging_error',
   'd.created_at_ms',
+  'd.direct_epoch',
   'd.limit_iops',
   'd.limit_iops_burst',
   'd.limit_bytes',
@@ -41,7 +42,7 @@ export type DriveRow = Omit<Selectable<Schema['drives']>, 'last_epoch'> &
 /** A drive's row without what never changes, or changes only with its claims. */
 export type DriveChange = Omit<
   Selectable<Schema['drives']>,
-  'drive_id' | 'user_id' | 'created_at_ms' | 'last_epoch'
+  'drive_id' | 'user_id' | 'created_at_ms' | 'last_epoch' | 'direct_epoch'
 >;
 
 export function toDrive(row: DriveRow): Drive {
@@ -71,6 +72,7 @@ export function toDrive(row: DriveRow): Drive {
       bytesPerSecond: row.limit_bytes,
       burstBytes: row.limit_bytes_burst,
     },
+    directEpoch: row.direct_epoch,
     imagingError: row.imaging_error,
     createdAtMs: row.created_at_ms,
   };

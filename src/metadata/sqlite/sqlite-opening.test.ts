@@ -55,6 +55,7 @@ describe('opening SQLite', () => {
     for (const column of [
       'last_epoch',
       'volume_name',
+      'direct_epoch',
       'limit_iops',
       'limit_iops_burst',
       'limit_bytes',
@@ -106,7 +107,7 @@ describe('opening SQLite', () => {
     });
     const after = new DatabaseSync(path);
     expect(after.prepare('select count(*) as migrations from kysely_migration').get()?.['migrations']).toBe(
-      6,
+      7,
     );
     after.close();
   });
