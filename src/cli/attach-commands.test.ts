@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runCli } from '../../test/helpers/cli-run.ts';
 import { FakeDriveServer } from '../../test/helpers/fake-drive-server.ts';
@@ -112,6 +115,76 @@ describe('attach', () => {
   });
 });
 
+describe('attach --rbd', () => {
+  const PLACE = { 'rbd:pool': 'drives', 'rbd:image': 'image-3' };
+  let directory: string;
+  let key: string;
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'drivebay-attach-'));
+    key = join(directory, 'key');
+    server.attachUris = PLACE;
+  });
+
+  afterEach(() => rm(directory, { recursive: true }));
+
+  function addEncrypted(): void {
+    server.addDrive(Buffer.alloc(0), { drive: DRIVE, name: 'web', 'encryption:cipher': 'aes-xts-plain' });
+  }
+
+  test('claims by rbd, and prints where the image is as each program takes it', async () => {
+    const only = async (...flags: string[]) =>
+      (await runCli(server, ['attach', 'web', '--rbd', ...flags])).text;
+    expect(await only('--uri')).toBe('rbd:drives/image-3:id=libvirt\n');
+    expect(JSON.parse(server.bodies[0] ?? '')).toMatchObject({ protocol: 'rbd', access: 'rw' });
+    expect(await only('--qemu', '--ceph-user', 'vms')).toContain(
+      '"driver":"rbd","pool":"drives","image":"image-3","user":"vms"',
+    );
+    expect(await only('--libvirt')).toContain(`<source protocol='rbd' name='drives/image-3'>`);
+    expect((await runCli(server, ['attach', 'web', '--rbd', '--via', 'tcp'])).exitCode).toBe(2);
+  });
+
+  test('of an encrypted drive holds it, fills it, and leaves the passphrase in a file for its user alone', async () => {
+    addEncrypted();
+    await writeFile(key, 'old', { mode: 0o644 });
+    const result = await runCli(server, [
+      'attach',
+      'web',
+      '--rbd',
+      '--takeover',
+      '--secret-file',
+      key,
+      '--qemu',
+    ]);
+    expect(result.text).toContain(`file=${key}`);
+    expect([await readFile(key, 'utf8'), (await stat(key)).mode & 0o777]).toEqual(['open sesame', 0o600]);
+    const bodies = server.bodies.map((body) => JSON.parse(body) as Record<string, string>);
+    expect(bodies).toMatchObject([{ takeover: 'true' }, { fill: 'true' }, { protocol: 'rbd' }]);
+    expect([bodies[0]?.['protocol'], bodies[2]?.['takeover']]).toEqual([undefined, undefined]);
+    expect(await readdir(directory)).toEqual(['key']);
+  });
+
+  test('of an encrypted drive needs a file, and an administrator, and leaves no claim without', async () => {
+    addEncrypted();
+    const without = await runCli(server, ['attach', 'web', '--rbd']);
+    expect([without.exitCode, without.stderr]).toEqual([2, expect.stringContaining('--secret-file')]);
+    expect(server.count(/claim/)).toBe(0);
+    const missing = { status: 404, headers: { 'x-elastic-error': 'missing' }, body: '{"message":"None."}' };
+    server.intervene = ({ path }) => (path.includes('/key/export') ? missing : undefined);
+    const refused = await runCli(server, ['attach', 'web', '--rbd', '--secret-file', key]);
+    expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining('only administrators')]);
+    expect(server.count(/release$/)).toBe(1);
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  test('says so when the server knows nothing of it', async () => {
+    server.attachUris = {};
+    const result = await runCli(server, ['attach', 'web', '--rbd']);
+    expect([result.exitCode, result.stderr]).toEqual([1, expect.stringContaining('no claims by rbd')]);
+    expect(server.count(/release$/)).toBe(1);
+  });
+});
+
 describe('detach', () => {
   test('releases the drive from the server that is named', async () => {
     expect(await bodiesOf('detach', 'web', '--server', SERVER)).toEqual([{ server: SERVER }]);
@@ -134,10 +207,12 @@ test('claims are a table, and JSON as the server gives it', async () => {
     since: '2026-01-01T00:00:00.000Z',
     connections: '4',
   });
+  server.claims.push({ ...server.claims[0], server: DRIVE, protocol: 'rbd', connections: '0' });
   const { text } = await runCli(server, ['claims', 'web']);
-  expect(text.split('\n').slice(0, 2)).toEqual([
+  expect(text.split('\n').slice(0, 3)).toEqual([
     'SERVER                                ACCESS  EPOCH  CONNECTIONS  SINCE                     EXPIRES',
     `${SERVER}  rw         12            4  2026-01-01T00:00:00.000Z  -`,
+    `${DRIVE}  rw         12          rbd  2026-01-01T00:00:00.000Z  -`,
   ]);
   expect((await runCli(server, ['claims', 'web', '--json'])).json()).toEqual(server.claims);
 });

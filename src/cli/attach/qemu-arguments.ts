@@ -1,10 +1,10 @@
-import { RECONNECT_SECONDS, serialOf } from './attached-drive.ts';
-import type { AttachedDrive } from './attached-drive.ts';
+import { nodeNameOf, RECONNECT_SECONDS, serialOf } from './attached-drive.ts';
+import type { NbdDrive } from './attached-drive.ts';
 import type { NbdTarget } from './nbd-target.ts';
 
 /** What QEMU is started with for one drive; each is the value of the option of its name. */
 export interface QemuArguments {
-  /** The client's TLS credentials, for a server that wants TLS. */
+  /** The client's TLS credentials for a server that wants TLS, or the passphrase of what it decrypts itself. */
   readonly object: string | null;
   readonly blockdev: Readonly<Record<string, unknown>>;
   readonly device: string;
@@ -13,13 +13,11 @@ export interface QemuArguments {
 const TLS_ID = 'drivebay-tls';
 /** Where QEMU and libvirt look for ca-cert.pem, and for client-cert.pem and client-key.pem if there are such. */
 const TLS_DIRECTORY = '/etc/pki/qemu';
-/** QEMU's names of block nodes have at most 31 characters. */
-const NODE_ID_CHARACTERS = 22;
 
 /** See "NBD" among the -blockdev drivers in QEMU's manual. */
-export function qemuArguments(drive: AttachedDrive): QemuArguments {
+export function qemuArguments(drive: NbdDrive): QemuArguments {
   const { target, isReadOnly } = drive;
-  const node = `drivebay-${drive.driveId.replaceAll('-', '').slice(0, NODE_ID_CHARACTERS)}`;
+  const node = nodeNameOf(drive);
   return {
     object: target.isTls ? `tls-creds-x509,id=${TLS_ID},endpoint=client,dir=${TLS_DIRECTORY}` : null,
     blockdev: {
@@ -38,8 +36,8 @@ export function qemuArguments(drive: AttachedDrive): QemuArguments {
 /** The arguments as lines of a shell command, each but the last continued. */
 export function qemuLines({ object, blockdev, device }: QemuArguments): string {
   return [
-    ...(object === null ? [] : [`-object ${object}`]),
-    `-blockdev ${quote(JSON.stringify(blockdev))}`,
+    ...(object === null ? [] : [`-object ${shellWord(object)}`]),
+    `-blockdev ${shellWord(JSON.stringify(blockdev))}`,
     `-device ${device}`,
   ].join(' \\\n');
 }
@@ -49,6 +47,7 @@ function serverOf({ endpoint }: NbdTarget): Readonly<Record<string, string>> {
   return { type: 'inet', host: endpoint.host, port: String(endpoint.port) };
 }
 
-function quote(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+/** In quotes where a shell would not take it as it is. */
+function shellWord(text: string): string {
+  return /^[\w,=./:-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { textOf, type Info } from '../api/api-client.ts';
 import type { CliIo } from '../cli-io.ts';
 import { resolveName } from '../drive-names.ts';
 import { column, printJson, printTable, type Column } from '../output/tables.ts';
@@ -10,10 +11,15 @@ const COLUMNS: readonly Column[] = [
   column('SERVER', 'server'),
   column('ACCESS', 'access'),
   { ...column('EPOCH', 'epoch'), alignRight: true },
-  { ...column('CONNECTIONS', 'connections'), alignRight: true },
+  { title: 'CONNECTIONS', alignRight: true, value: connectionsOf },
   column('SINCE', 'since'),
   column('EXPIRES', 'expires'),
 ];
+
+/** Whoever reaches the drive by rbd is not connected to Drivebay at all. */
+function connectionsOf(claim: Info): string {
+  return textOf(claim, 'protocol') ?? textOf(claim, 'connections') ?? '-';
+}
 
 const DETACH_EXAMPLES = `
 The server is cut off at once; what it has not yet flushed may be lost, as when a disk is pulled. Detaching a server that

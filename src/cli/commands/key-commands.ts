@@ -1,9 +1,7 @@
-import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { textOf, type Info } from '../api/api-client.ts';
-import { CliError, fileError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
 import { resolveName } from '../drive-names.ts';
+import { createKeyFile, passphraseOf } from '../key-file.ts';
 import { printInfos, printJson } from '../output/tables.ts';
 import { addCommonOptions, withSession, type CommonFlags, type Session } from '../session.ts';
 import { allDrives } from './drive-scope.ts';
@@ -49,19 +47,7 @@ async function exportKey(session: Session, drive: string, flags: ExportFlags): P
   const { id } = await resolveName(drive, allDrives(session));
   const info = await session.api.exportKey(id, flags.keepHoles !== true);
   const { stdout } = session.io;
-  if (flags.output !== undefined) await writeKeyFile(flags.output, passphraseOf(info));
+  if (flags.output !== undefined) await createKeyFile(flags.output, passphraseOf(info));
   else if (session.isJson) printJson(stdout, info);
   else stdout.write(`${passphraseOf(info)}\n`);
-}
-
-function passphraseOf(info: Info): string {
-  const passphrase = textOf(info, 'passphrase');
-  if (passphrase === null) throw new CliError('failed', "the server's answer has no passphrase");
-  return passphrase;
-}
-
-async function writeKeyFile(path: string, passphrase: string): Promise<void> {
-  await writeFile(path, passphrase, { mode: 0o600, flag: 'wx' }).catch((error: unknown) => {
-    throw fileError('write', path, error);
-  });
 }

@@ -1,0 +1,66 @@
+import { textOf, type Fields, type Info } from '../api/api-client.ts';
+import { CliError, usageError } from '../cli-error.ts';
+import { passphraseOf, replaceKeyFile } from '../key-file.ts';
+import type { Session } from '../session.ts';
+
+export interface RbdClaimRequest {
+  readonly driveId: string;
+  readonly serverId: string;
+  /** What the claim takes besides the protocol. */
+  readonly fields: Fields;
+  /** Where the passphrase of an encrypted drive goes; null when it is not to be had. */
+  readonly secretFile: string | null;
+}
+
+/** A claim by rbd, and the file with the passphrase when there is need of one. */
+export interface RbdClaim {
+  readonly claim: Info;
+  readonly secretFile: string | null;
+}
+
+/**
+ * Claims a drive for a server that has a Ceph client of its own. An encrypted one is claimed as usual first, so that nobody
+ * makes a new hole in it after its holes have been filled: the server would read noise there.
+ */
+export async function claimByRbd(session: Session, request: RbdClaimRequest): Promise<RbdClaim> {
+  const { driveId, fields } = request;
+  const info = await session.api.info(driveId);
+  const isEncrypted = textOf(info, 'encryption:cipher') !== 'none';
+  if (!isEncrypted) return { claim: await claim(session, driveId, fields), secretFile: null };
+  const secretFile = await exportPassphrase(session, request);
+  // It holds the drive already.
+  const { takeover: _, ...again } = fields;
+  return { claim: await claim(session, driveId, again), secretFile };
+}
+
+async function claim(session: Session, driveId: string, fields: Fields): Promise<Info> {
+  return await session.api.claim(driveId, { ...fields, protocol: 'rbd' });
+}
+
+async function exportPassphrase(
+  { api }: Session,
+  { driveId, serverId, fields, secretFile }: RbdClaimRequest,
+): Promise<string> {
+  if (secretFile === null) {
+    throw usageError('the drive is encrypted: say by --secret-file where its passphrase is to be written');
+  }
+  await api.claim(driveId, fields);
+  try {
+    await replaceKeyFile(secretFile, passphraseOf(await api.exportKey(driveId, true)));
+    return secretFile;
+  } catch (error) {
+    await api.release(driveId, serverId);
+    throw isMissing(error) ? onlyAdministrators(error) : error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof CliError && error.code === 'missing';
+}
+
+/** For anybody else the command that exports a key is not there. */
+function onlyAdministrators(cause: unknown): CliError {
+  const sentence =
+    'the drive is encrypted, and only administrators are given its passphrase: attach it by NBD';
+  return new CliError('refused', sentence, cause);
+}
