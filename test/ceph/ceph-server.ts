@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import type { Info } from '../helpers/drive-client.ts';
 import { scratchDirectory, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
@@ -39,6 +39,12 @@ export async function startCephServer(cephPool: string): Promise<CephServer> {
     args: ['--nbd-listen', '127.0.0.1:0'],
   };
   let server = await startServer(options);
+  // It serves without waiting for a cluster that is slow to answer.
+  const allActive = async (): Promise<void> => {
+    const pools = (await server.json('/admin/pools/info')) as Info[];
+    expect(pools.filter(({ status }) => status !== 'active')).toEqual([]);
+  };
+  await vi.waitFor(allActive, { timeout: 60_000, interval: 100 });
   const stop: CephServer['stop'] = async (signal = 'SIGTERM') => {
     expect(await server.stop(signal)).toBe(signal === 'SIGTERM' ? 0 : null);
   };
