@@ -29,6 +29,7 @@ import { systemClock } from './runtime/clock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
 import type { NodePresence } from './service/node-presence.ts';
 import type { PoolOwners } from './service/pool-owners.ts';
+import { takeMovingDrive } from './service/moving-elsewhere.ts';
 import { takeOverPools, takePools } from './service/take-pools.ts';
 import type { TakenPool } from './service/take-pools.ts';
 import { prepareImaging } from './service/prepare-imaging.ts';
@@ -195,6 +196,7 @@ export function startMoving(
     pools,
     copies,
     volumes,
+    takeDrive: (drive, move) => takeMovingDrive(context, drive, move),
     monotonicMs,
     reportMoved: (moved) => log.info(moved, 'drive moved'),
     reportFailure,

@@ -35,6 +35,7 @@ async function work(
   const { volumeName } = drive;
   const progress: MoveProgress = { doneBytes: move.doneBytes, totalBytes: move.totalBytes };
   try {
+    await options.takeDrive(drive, move);
     const outcome = await runWithProgress({ move, drive, progress }, options, stopping);
     onLeft({ volumeName, poolName: outcome === 'moved' ? drive.poolName : move.poolName });
     return outcome;

@@ -3,6 +3,8 @@ import type { Pools } from '../data-workers/pools.ts';
 import type { StoredVolume } from '../data-workers/volume.ts';
 import type { VolumeCopies } from '../data-workers/volume-copies.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
+import type { Drive } from '../core/drive.ts';
+import type { DriveMove } from '../core/move.ts';
 import { createPump } from '../runtime/pump.ts';
 import type { MovedDrive } from './move-run.ts';
 import { startMove } from './move-start.ts';
@@ -50,6 +52,8 @@ export interface MovingRunnerOptions {
   readonly pools: Pick<Pools, 'statusOf' | 'refresh'>;
   readonly copies: VolumeCopies;
   readonly volumes: Pick<Volumes, 'relocate'>;
+  /** Returns once nobody but this process changes the drive until its move has ended, or has it open where it is to lie. */
+  readonly takeDrive: (drive: Drive, move: DriveMove) => Promise<void>;
   /** Told of a volume that may have to be removed: where a drive has left, or a move has ended without it. */
   readonly onLeft: (volume: StoredVolume) => void;
   readonly monotonicMs: () => number;

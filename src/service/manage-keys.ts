@@ -7,6 +7,7 @@ import { refuseDirectAccess } from './direct-attachment.ts';
 import { findAny, refuseImagingTarget } from './drive-lookup.ts';
 import { wrapSecrets } from './drive-secrets.ts';
 import { LIST_PAGE_DRIVES } from './limits.ts';
+import { refuseMovingElsewhere } from './moving-elsewhere.ts';
 import type { Info } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -67,7 +68,9 @@ async function fillStep(
 ): Promise<number> {
   const end = context.writes.begin(driveId);
   try {
-    refuseDirectAccess(await findAny(context.metadata.drives, driveId), 'filled');
+    const drive = await findAny(context.metadata.drives, driveId);
+    refuseDirectAccess(drive, 'filled');
+    await refuseMovingElsewhere(context, drive);
     return await work();
   } finally {
     end();

@@ -8,6 +8,7 @@ import type { MetadataTransaction } from '../metadata/metadata-store.ts';
 import { withinDeadline } from './deadline.ts';
 import { refuseDirectAccess } from './direct-attachment.ts';
 import { findAny, refuseImagingTarget } from './drive-lookup.ts';
+import { inResizeTurn } from './resize-turn.ts';
 import type { Info } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 import { showDrive } from './show-drive.ts';
@@ -17,7 +18,7 @@ import { removeStray } from './stray-removal.ts';
  * Puts the move of a drive to another pool into the queue; the work is done behind the answer, while the drive is used as
  * before. Nothing happens when it lies there already.
  *
- * @throws DriveError usage for a pool of another node, and for a drive that other nodes may serve; missing for an unknown pool; busy while the drive is moving, is attached past Drivebay, or an imaging writes to it; system while
+ * @throws DriveError usage for a pool of another node, and between pools that are all nodes'; missing for an unknown pool; busy while the drive is moving, is attached past Drivebay, or an imaging writes to it; system while
  *   one of the pools is inactive; full when the pool has no room, is of another tier, or shares its failure domain with a
  *   drive that this one avoids or that avoids this one
  */
@@ -32,6 +33,8 @@ export async function moveDrive(
     before.poolName === poolName
       ? 0
       : await withinDeadline(before.poolName, context.moves.measure(before), () => undefined);
+  // Its last move may have been cancelled by another node, and this one not have noticed yet.
+  if (!isMoving(await context.metadata.moves.find(driveId))) await context.moves.end(driveId);
   // What it has left there when it moved away.
   await withinDeadline(
     poolName,
@@ -40,7 +43,7 @@ export async function moveDrive(
   );
   const pools = await context.poolLoads.places();
   // No resize is under way then, so that the volume keeps its size from here on.
-  const drive = await context.resizing.run(driveId, () =>
+  const drive = await inResizeTurn(context, before, () =>
     context.metadata.transaction((tx) =>
       queueMove(context, tx, { driveId, poolName, tier, neededBytes, pools }),
     ),
@@ -49,7 +52,7 @@ export async function moveDrive(
   return await showDrive(context, drive, null, 'full');
 }
 
-/** Throws a DriveError unless this node can reach the pool, and is the only one that changes the drive where it is. */
+/** Throws a DriveError unless this node can reach the pool, and no other would take the move up. */
 function checkPools(
   { pools, poolOwners, mayHaveOtherNodes }: ServiceContext,
   { driveId, poolName: fromPool }: Drive,
@@ -65,11 +68,12 @@ function checkPools(
   }
   const kinds = new Map(pools.configs.map(({ spec }) => [spec.name, spec.kind]));
   if (!kinds.has(poolName)) throw new DriveError('missing', `Pool ${poolName} could not be found.`);
-  // A move sees what this process writes to the drive; nobody else may write to it then.
-  if (mayHaveOtherNodes && fromPool !== poolName && kinds.get(fromPool) === 'rbd') {
+  // Which node does the move is told by the directory that it goes to.
+  const isBetweenShared = kinds.get(fromPool) === 'rbd' && kinds.get(poolName) === 'rbd';
+  if (mayHaveOtherNodes && fromPool !== poolName && isBetweenShared) {
     throw new DriveError(
       'usage',
-      `Drive ${driveId} cannot leave pool ${fromPool}, where other nodes may serve it: image it onto another drive.`,
+      `Drive ${driveId} cannot move from pool ${fromPool} to ${poolName}, which are all nodes': image it onto another drive.`,
       { drive: driveId, pool: fromPool },
     );
   }

@@ -1,9 +1,11 @@
 import { liveClaims } from '../core/claim.ts';
 import { driveOfVolume } from '../core/volume-name.ts';
+import type { StoredVolume } from '../data-workers/volume.ts';
 import type { Notice } from '../metadata/metadata-store.ts';
 import { cutOthers } from './claim-changes.ts';
 import { finishDestroy } from './drive-removal.ts';
 import { MAX_NOTICES } from './limits.ts';
+import { isMovingElsewhere } from './moving-elsewhere.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /** Does what other nodes ask of this one. */
@@ -45,22 +47,27 @@ export function createNoticeKeeper(context: ServiceContext): NoticeKeeper {
   };
 }
 
-/** Closes what is kept open of the drive's volumes but the one that it has: Ceph removes no image that somebody has open. */
+/**
+ * Closes what is kept open of the drive's volumes but the one that it has: Ceph removes no image that somebody has open, and a
+ * drive that has moved away may come back as another one.
+ */
 async function closeLeftVolumes(
   { pools }: Pick<ServiceContext, 'pools'>,
   driveId: string,
-  currentName: string | null,
+  current: StoredVolume | null,
 ): Promise<void> {
-  const isLeft = (volumeName: string): boolean =>
-    driveOfVolume(volumeName) === driveId && volumeName !== currentName;
   for (const { spec } of pools.configs) {
+    const isLeft = (volumeName: string): boolean =>
+      driveOfVolume(volumeName) === driveId &&
+      (volumeName !== current?.volumeName || spec.name !== current.poolName);
     if (pools.statusOf(spec.name).isActive) await pools.threadsOf(spec.name).closeVolumes(isLeft);
   }
 }
 
 /**
- * Brings what this process does with a drive in line with the metadata: cuts servers whose claim is no more, waits for
- * writes that were let through before, applies limits, lets go of volumes that the drive has left, and ends what another node
+ * Brings what this process does with a drive in line with the metadata: cuts servers whose claim is no more, or all when
+ * another node moves the drive, waits for writes that were let through before, applies limits, lets go of volumes that the
+ * drive has left, and ends what another node
  * has begun to destroy.
  *
  * @returns false when that must wait for the drive's pool, where a process of this node before this one may have requests
@@ -79,10 +86,11 @@ async function heedDrive(context: ServiceContext, driveId: string): Promise<bool
     .filter(
       ({ serverId, epoch }) => !before.some((open) => open.serverId === serverId && open.epoch === epoch),
     );
-  await cutOthers(context, driveId, [...liveClaims(claims, context.now()), ...newer]);
+  const isGivenUp = drive !== null && (await isMovingElsewhere(context, drive));
+  await cutOthers(context, driveId, isGivenUp ? [] : [...liveClaims(claims, context.now()), ...newer]);
   await writes.quiesce(driveId);
   connections.limitsChanged(driveId);
-  await closeLeftVolumes(context, driveId, drive?.state === 'ready' ? drive.volumeName : null);
+  await closeLeftVolumes(context, driveId, drive?.state === 'ready' ? drive : null);
   if (drive?.state !== 'destroying') return true;
   volumeKeys.forget(driveId);
   if (poolOwners.ownerOf(drive.poolName) !== node.nodeId) return true;

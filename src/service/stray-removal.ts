@@ -5,15 +5,17 @@ import { untilOthersAreInLine } from './node-notices.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /**
- * Removes a volume that a move or an imaging has left behind, unless that is done, or cannot be done as long as its pool is away.
- * Whoever still reads it is waited for.
+ * Removes a volume that a move or an imaging has left behind, unless that is done, or cannot be done as long as its pool is away, or
+ * is for the node to do that has the drive. Whoever still reads it is waited for.
  */
 export async function removeStray(context: ServiceContext, volume: StrayVolume): Promise<void> {
-  const { metadata, pools, volumes } = context;
+  const { metadata, pools, poolOwners, volumes } = context;
   // One after the other, so that nobody removes what was removed before and may be there anew.
   await context.removingStrays.run(volume.volumeName, async () => {
     if (!(await metadata.transaction((tx) => isToBeRemoved(tx, volume)))) return;
     if (!pools.statusOf(volume.poolName).isActive) return;
+    // The node that has the drive may have removed it already, and be moving the drive back.
+    if (poolOwners.ownerOf(volume.poolName) === null && (await isElsewhere(context, volume))) return;
     // As long as one of them has it open, Ceph keeps it.
     await untilOthersAreInLine(context, { driveId: driveOfVolume(volume.volumeName), ...volume });
     await volumes.remove(volume, { isLeft: true });
@@ -30,6 +32,15 @@ async function isToBeRemoved(tx: MetadataTransaction, volume: StrayVolume): Prom
   if (drive.volumeName === volume.volumeName) return false;
   const jobs = await tx.imaging.listTouching([driveId]);
   return !jobs.some(({ targetDriveId }) => targetDriveId === driveId);
+}
+
+/** Whether the drive lies in a pool that this node has not. */
+async function isElsewhere(
+  { metadata, pools }: Pick<ServiceContext, 'metadata' | 'pools'>,
+  { volumeName }: StrayVolume,
+): Promise<boolean> {
+  const drive = await metadata.drives.find(driveOfVolume(volumeName));
+  return drive !== null && !pools.configs.some(({ spec }) => spec.name === drive.poolName);
 }
 
 /** The same behind an answer. */

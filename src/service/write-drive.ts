@@ -7,6 +7,7 @@ import { endExpiredClaims } from './claim-changes.ts';
 import { refuseExclusiveClaim } from './claim-checks.ts';
 import { withinDeadline } from './deadline.ts';
 import { isLeftOpen } from './direct-attachment.ts';
+import { refuseMovingElsewhere } from './moving-elsewhere.ts';
 import { refuseFenced } from './node-fence.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
@@ -69,6 +70,7 @@ async function findWritable(
   const [jobs, claims] = await Promise.all([
     metadata.imaging.listTouching([driveId]),
     metadata.claims.list([driveId]),
+    refuseMovingElsewhere(context, drive),
   ]);
   refuseImagingTarget(drive, jobs, 'written');
   refuseImagingSource(

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { databaseUrl, startScratchPostgres } from '../../src/metadata/postgres/scratch-postgres.ts';
 import type {
   ScratchPostgres,
@@ -18,9 +18,11 @@ export interface NodePlace {
   /** Where it reaches PostgreSQL. */
   readonly databaseHost?: string;
   readonly args?: readonly string[];
+  /** A pool of its own besides: a directory of this name, for drives of tier `ssd`. */
+  readonly ownPool?: string;
 }
 
-/** Nodes of one installation over one PostgreSQL, with one pool, in Ceph. */
+/** Nodes of one installation over one PostgreSQL, with one pool in Ceph. */
 export interface CephNodes extends AsyncDisposable {
   readonly postgres: ScratchPostgres;
   readonly scratch: string;
@@ -36,13 +38,15 @@ export async function startCephNodes(
   const postgres = await startScratchPostgres(options);
   const database = await postgres.createDatabase();
   const { user, keyring, confFile } = await createRbdPlace(cephPool);
-  const pools = [{ name: 'ceph', rbd: { pool: cephPool, user, keyring, conf: confFile } }];
+  const shared = { name: 'ceph', rbd: { pool: cephPool, user, keyring, conf: confFile } };
   const masterKey = randomBytes(32).toString('hex');
   const started = new Set<ServerProcess>();
   return {
     postgres,
     scratch,
-    async start(name, { enter = [], databaseHost = database.host, args = [] } = {}) {
+    async start(name, { enter = [], databaseHost = database.host, args = [], ownPool } = {}) {
+      const own = ownPool === undefined ? [] : [await makePool(join(scratch, ownPool))];
+      const pools = [shared, ...own];
       const server = await startServer({
         dataDirectory: join(scratch, name),
         config: JSON.stringify({ pools }),
@@ -62,6 +66,11 @@ export async function startCephNodes(
       await rm(scratch, { recursive: true });
     },
   };
+}
+
+async function makePool(directory: string): Promise<object> {
+  await mkdir(directory, { recursive: true });
+  return { name: basename(directory), tier: 'ssd', directory };
 }
 
 /** Claims a drive through a node for a new server; answers the URI by TCP. */
