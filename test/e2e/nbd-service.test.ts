@@ -145,6 +145,21 @@ async function rate(clients: readonly NbdClient[], lengthBytes: number, seconds:
   return count / seconds;
 }
 
+/** A limit is never exceeded, and is reached unless the clients are kept from it, as they are on a busy machine now and then. */
+async function expectRate(
+  measure: () => Promise<number>,
+  { above, below }: { above: number; below: number },
+): Promise<void> {
+  const measured: number[] = [];
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    const value = await measure();
+    expect(value).toBeLessThan(below);
+    if (value > above) return;
+    measured.push(value);
+  }
+  expect.fail(`${measured.join(', ')} are not above ${above}`);
+}
+
 test('limits of a drive hold for all of its connections, and a change holds at once', async () => {
   await using server = await startServer({ args: ARGS });
   const drive = await server.create('size 8M\nencryption:cipher none');
@@ -156,11 +171,10 @@ test('limits of a drive hold for all of its connections, and a change holds at o
   using other = await connectNbd(uri);
   const clients = [one, other];
   await limit('iops 200\niops:burst 40');
-  const iops = await rate(clients, 4096, 3);
-  expect([iops > 180, iops < 220, iops]).toEqual([true, true, iops]);
+  await expectRate(() => rate(clients, 4096, 3), { above: 180, below: 220 });
   await limit('iops \niops:burst \nbytes 8M\nbytes:burst 1M');
-  const bytes = (await rate(clients, 65_536, 3)) * 65_536;
-  expect([bytes > 7.2 * MIB, bytes < 8.8 * MIB, bytes]).toEqual([true, true, bytes]);
+  const bytes = async (): Promise<number> => (await rate(clients, 65_536, 3)) * 65_536;
+  await expectRate(bytes, { above: 7.2 * MIB, below: 8.8 * MIB });
   await limit('bytes 1k\nbytes:burst 1k');
   const waiting = one.read(0, MIB).then(() => one.read(0, MIB));
   await sleep(100);

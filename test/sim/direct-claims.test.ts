@@ -18,6 +18,7 @@ import type { ScratchService } from '../helpers/scratch-service.ts';
 const ROUNDS = Number(process.env['DRIVEBAY_TEST_ROUNDS'] ?? 12);
 const SERVERS = Array.from({ length: 3 }, () => randomUUID());
 const NODES = ['first', 'second'];
+const LOOK_PAUSE_MS = 5;
 
 interface Race extends AsyncDisposable {
   readonly scratch: ScratchService;
@@ -66,7 +67,9 @@ async function startRace(random: SeededRandom): Promise<Race> {
     await scratch.context.metadata.transaction((tx) => tx.nodes.register(described));
   }
   const keepers = contexts.map(createNoticeKeeper);
-  const timer = setInterval(() => void Promise.all(keepers.map((keeper) => keeper.look())), 5);
+  const stopLooking = lookAgainAndAgain(async () => {
+    await Promise.all(keepers.map((keeper) => keeper.look()));
+  });
   const throttle = { now: () => 0, sleep: () => Promise.resolve() } as never;
   return {
     scratch,
@@ -76,10 +79,25 @@ async function startRace(random: SeededRandom): Promise<Race> {
     opened: new Map(),
     counts: new Map(),
     async [Symbol.asyncDispose]() {
-      clearInterval(timer);
+      await stopLooking();
       await Promise.all(keepers.map((keeper) => keeper.stop()));
       await scratch[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** One look after the other; what it returns ends that, once the last one is over. */
+function lookAgainAndAgain(look: () => Promise<void>): () => Promise<void> {
+  const stopping = new AbortController();
+  const looking = (async () => {
+    while (!stopping.signal.aborted) {
+      await look();
+      await sleep(LOOK_PAUSE_MS);
+    }
+  })();
+  return async () => {
+    stopping.abort();
+    await looking;
   };
 }
 
