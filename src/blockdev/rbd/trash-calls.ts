@@ -2,6 +2,7 @@ import koffi from 'koffi';
 import { loadCephLibrary } from './ceph-library.ts';
 import type { IoContext } from './librados.ts';
 import type { Image } from './librbd.ts';
+import { loadLibrbdClients } from './librbd-clients.ts';
 import { listed } from './listed.ts';
 import { checkedRados } from './rados-error.ts';
 
@@ -20,45 +21,30 @@ export interface TrashCalls {
   idOf(image: Image): string;
   /** Opens it for writing; null when that is not possible, as when it is damaged, or is there no more. */
   open(pool: IoContext, id: string): Image | null;
-  /** How many have this image open for writing, whoever has opened it here included; not counted further than 64. */
+  /** How many have this image open for writing, whoever has opened it here included. */
   openCount(image: Image): number;
   /** False when that is not possible now: somebody has it open still, it has clones, another node is at it, or it is damaged. */
   remove(pool: IoContext, id: string): boolean;
 }
 
-const MAX_COUNTED = 64;
-/** Longer than any id. */
-const ID_BYTES = 256;
 /** What lists are first asked for with; more is asked for as it turns out to be needed. */
 const LIST_TRASH = 64;
 // struct rbd_trash_image_info_t of rbd/librbd.h: id, name, source, and two times.
 const TRASH_ENTRY_BYTES = 40;
-// struct rbd_image_watcher_t: address, id, and cookie.
-const WATCHER_ENTRY_BYTES = 24;
 
 /** Binds the calls. Throws like `loadCephLibrary`. */
 export function loadTrashCalls(): TrashCalls {
   const calls = bindCalls();
+  const clients = loadLibrbdClients();
   return {
     put: (pool, name) => void checkedRados('rbd_trash_move', calls.put(pool, name, 0)),
     list: (pool) => listTrash(calls, pool),
-    idOf(image) {
-      const id = Buffer.alloc(ID_BYTES);
-      checkedRados('rbd_get_id', calls.idOf(image, id, ID_BYTES));
-      return id.subarray(0, id.indexOf(0)).toString('utf8');
-    },
+    idOf: (image) => clients.idOf(image),
     open(pool, id) {
       const image = new BigUint64Array(1);
       return calls.open(pool, id, image, null) < 0 ? null : Number(image[0]);
     },
-    openCount(image) {
-      const watchers = new Uint8Array(MAX_COUNTED * WATCHER_ENTRY_BYTES);
-      const size = new BigUint64Array([BigInt(MAX_COUNTED)]);
-      const result = checkedRados('rbd_watchers_list', calls.listWatchers(image, watchers, size), 'ERANGE');
-      if (result < 0) return MAX_COUNTED;
-      calls.cleanWatchers(watchers, size[0]);
-      return Number(size[0]);
-    },
+    openCount: (image) => clients.watchersOf(image).length,
     remove: (pool, id) => calls.remove(pool, id, false) >= 0,
   };
 }
@@ -72,10 +58,7 @@ function bindCalls() {
     put: lib.func('int rbd_trash_move(uintptr_t, const char *, uint64_t)') as Call,
     list: lib.func('int rbd_trash_list(uintptr_t, void *, void *)') as Call,
     cleanList: lib.func('void rbd_trash_list_cleanup(void *, size_t)') as Call,
-    idOf: lib.func('int rbd_get_id(uintptr_t, void *, size_t)') as Call,
     open: lib.func('int rbd_open_by_id(uintptr_t, const char *, void *, const char *)') as Call,
-    listWatchers: lib.func('int rbd_watchers_list(uintptr_t, void *, void *)') as Call,
-    cleanWatchers: lib.func('void rbd_watchers_list_cleanup(void *, size_t)') as Call,
     remove: lib.func('int rbd_trash_remove(uintptr_t, const char *, bool)') as Call,
   };
 }
