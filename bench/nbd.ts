@@ -17,11 +17,16 @@ interface Work extends FioWork {
   readonly name: string;
   readonly nbdkit: number | null;
   readonly qemu: number | null;
+  /** How the file came into the page cache; by random reads where it is not said. */
+  readonly cachedBy?: 'reading from front to back';
 }
 
 const PLAIN: readonly Work[] = [
   work('4 KiB random read, depth 32', 'randread', { block: '4k', depth: 32, nbdkit: 1.5, qemu: 3 }),
   work('4 KiB random write, depth 32', 'randwrite', { block: '4k', depth: 32, nbdkit: 1.2, qemu: 2 }),
+  readBefore(
+    work('4 KiB random write, depth 32', 'randwrite', { block: '4k', depth: 32, nbdkit: null, qemu: null }),
+  ),
   work('4 KiB random read, depth 1', 'randread', { block: '4k', depth: 1, nbdkit: 1, qemu: null }),
   work('256 KiB sequential read', 'read', { block: '256k', depth: 8, nbdkit: 1, qemu: 1.5 }),
   work('256 KiB sequential write', 'write', { block: '256k', depth: 8, nbdkit: 1, qemu: 1.5 }),
@@ -45,6 +50,14 @@ const ENCRYPTED: readonly Work[] = [
     nbdkit: 2,
     qemu: 3,
   }),
+  readBefore(
+    work('encrypted, 4 KiB random write, depth 32', 'randwrite', {
+      block: '4k',
+      depth: 32,
+      nbdkit: null,
+      qemu: null,
+    }),
+  ),
 ];
 
 function work(
@@ -53,6 +66,11 @@ function work(
   { block, ...rest }: { block: string; depth: number; nbdkit: number | null; qemu: number | null },
 ): Work {
   return { name, rw, blockSize: block, connections: 1, ...rest };
+}
+
+/** The same work after the file was read from front to back, which leaves it in the cache in large folios. */
+function readBefore(each: Work): Work {
+  return { ...each, name: `${each.name}, after a sequential read`, cachedBy: 'reading from front to back' };
 }
 
 /** A drive over NBD on a Unix socket, against nbdkit and qemu-nbd on the very file that holds it, in the page cache. */
@@ -80,7 +98,7 @@ async function measure(context: BenchContext, cipher: 'none' | 'aes-xts-plain'):
   const rows: Row[] = [];
   for (const each of cipher === 'none' ? PLAIN : ENCRYPTED) {
     context.log(each.name);
-    await cacheAnew(volume.path);
+    await cacheAnew(volume.path, each);
     rows.push(await against(context, { each, uri, peer: nbdkit, target: each.nbdkit }));
     rows.push(await against(context, { each, uri, peer: qemu, target: each.qemu }));
   }
@@ -100,13 +118,22 @@ async function against(
 }
 
 /**
- * Brings the whole file into the page cache, from front to back. It is taken out first: how large the pages are that
- * the system keeps of it, which depends on how they came there, changes random writes by a factor of four for everybody.
+ * Brings the whole file into the page cache, as the work that follows would: in pages for random work, and read from front to
+ * back for sequential work. It is taken out first: how large the folios are that the system keeps of it, which depends on
+ * how they came there, changes random writes by a factor of four to seven for everybody.
  */
-async function cacheAnew(path: string): Promise<void> {
+async function cacheAnew(path: string, { rw, cachedBy }: Work): Promise<void> {
   await run('sync', [path]);
   await run('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
-  await run('dd', [`if=${path}`, 'of=/dev/null', 'bs=1M', 'status=none']);
+  if (rw.startsWith('rand') && cachedBy === undefined) await readAtRandom(path);
+  else await run('dd', [`if=${path}`, 'of=/dev/null', 'bs=1M', 'status=none']);
+}
+
+/** Reads the whole file in random order, which the system is told, so that it reads nothing ahead. */
+async function readAtRandom(path: string): Promise<void> {
+  const size = `--size=${SIZE_BYTES}`;
+  const engine = ['--ioengine=psync', '--fadvise_hint=random', '--readonly', '--output=/dev/null'];
+  await run('fio', ['--name=cache', `--filename=${path}`, '--rw=randread', '--bs=128k', size, ...engine]);
 }
 
 /** The file that holds the drive, and what opens it. */
