@@ -11,6 +11,7 @@ import {
   MIB,
   PIECE_BYTES,
   readDrive,
+  WARM_REQUESTS,
   writeDrive,
 } from './lib/drives.ts';
 import { runFioNbd, runFioRbd } from './lib/fio-nbd.ts';
@@ -70,6 +71,9 @@ async function transferRows(
   const requests = SIZE_BYTES / PIECE_BYTES;
   await cluster.rbd('create', `${CEPH_POOL}/peer`, '--size', `${SIZE_BYTES / MIB}M`);
   const common = { unit: 'MiB/s', better: 'higher', peerName: 'rbd bench', target: 1 } as const;
+  context.log('HTTP, warming up');
+  await writeDrive(server, drive, { ...load, requests: WARM_REQUESTS });
+  await readDrive(server, drive, { ...load, requests: WARM_REQUESTS });
   context.log('HTTP write');
   const write = await inTurn(context.runs, {
     ours: () => writeDrive(server, drive, load),

@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import { run } from './lib/command.ts';
 import { startDrivebay } from './lib/drivebay-server.ts';
-import { createDrive, MIB, writeDrive } from './lib/drives.ts';
+import { createDrive, MIB, PIECE_BYTES, WARM_REQUESTS, writeDrive } from './lib/drives.ts';
 import { inTurn } from './lib/measure.ts';
 import type { Benchmark } from './lib/measure.ts';
 
 const SIZE_BYTES = 512 * MIB;
 const JOBS = 4;
+/** How often each run overwrites everything. */
+const LOOPS = 4;
 
 /** Durable encrypted writes of 4 MiB over HTTP, against fio writing the same amount to the same directory. */
 export const httpWrite: Benchmark = {
@@ -14,8 +16,11 @@ export const httpWrite: Benchmark = {
   async run(context) {
     await using server = await startDrivebay(join(context.diskDirectory, 'data'));
     const drive = await createDrive(server, { sizeBytes: SIZE_BYTES, cipher: 'aes-xts-plain' });
+    const load = { sizeBytes: SIZE_BYTES, connections: JOBS };
+    await writeDrive(server, drive, { ...load, requests: WARM_REQUESTS });
+    const requests = (LOOPS * SIZE_BYTES) / PIECE_BYTES;
     const figures = await inTurn(context.runs, {
-      ours: () => writeDrive(server, drive, { sizeBytes: SIZE_BYTES, connections: JOBS }),
+      ours: () => writeDrive(server, drive, { ...load, requests }),
       peer: () => writeWithFio(context.diskDirectory),
     });
     return [
@@ -41,6 +46,7 @@ async function writeWithFio(directory: string): Promise<number> {
     '--bs=4M',
     `--size=${SIZE_BYTES / JOBS}`,
     `--numjobs=${JOBS}`,
+    `--loops=${LOOPS}`,
     '--fdatasync=1',
     '--overwrite=1',
     '--group_reporting',
