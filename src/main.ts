@@ -7,9 +7,8 @@ const problem = nodeVersionProblem(process.versions.node);
 if (problem === null) {
   // Pools that hang must not keep the threads of libuv from everybody else.
   process.env['UV_THREADPOOL_SIZE'] ??= '8';
-  // Stripping types and compiling took more than half of the time that a command needs to start.
-  const { enableCompileCache } = await import('node:module');
-  enableCompileCache();
+  const { keepCompiled } = await import('./runtime/compile-cache.ts');
+  keepCompiled();
   const { runDrivebay } = await import('./drivebay.ts');
   await runDrivebay(process.argv.slice(2));
 } else {
