@@ -27,8 +27,26 @@ test('secrets are left out wherever they are passed', () => {
   log.error({ err: new DriveError('failed', 'broken', { key: secret }) }, 'error');
   const cause = new DriveError('failed', 'inner', { passphrase: secret });
   log.error({ err: new Error('outer', { cause }) }, 'cause');
-  expect(lines).toHaveLength(4);
+  log.error({ error: { facts: { masterKey: secret } } }, 'no error');
+  log.error({ reason: cause }, 'by another name');
+  log.info({ list: [{ volumeKey: secret }, [{ cookie: secret }]] }, 'in lists');
+  log.info({ a: { b: { c: { d: { e: { password: secret } } } } } }, 'deep');
+  expect(lines).toHaveLength(8);
   expect(lines.join('')).not.toContain(secret);
+});
+
+test('everything else is logged as it is', () => {
+  const lines: string[] = [];
+  const list = [{ port: 1 }, null, 'text'];
+  const circular: Record<string, unknown> = { password: 'hunter2' };
+  circular['self'] = circular;
+  logInto(lines).info({ list, at: new Date(0), user: { keys: 2, password: 'hunter2' }, circular }, 'fields');
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    list,
+    at: '1970-01-01T00:00:00.000Z',
+    user: { keys: 2, password: '[secret]' },
+  });
+  expect(lines[0]).not.toContain('hunter2');
 });
 
 test('an error is logged with its cause', () => {
