@@ -177,6 +177,23 @@ describe('attach --rbd', () => {
     expect(await readdir(directory)).toEqual([]);
   });
 
+  test('of an encrypted drive leaves no claim when the one by rbd is refused', async () => {
+    addEncrypted();
+    const elsewhere = {
+      status: 400,
+      headers: { 'x-elastic-error': 'usage' },
+      body: '{"message":"In no Ceph."}',
+    };
+    let claims = 0;
+    server.intervene = ({ path }) => {
+      if (path.endsWith('/claim')) claims += 1;
+      return path.endsWith('/claim') && claims === 2 ? elsewhere : undefined;
+    };
+    const refused = await runCli(server, ['attach', 'web', '--rbd', '--secret-file', key]);
+    expect(refused.stderr).toContain('In no Ceph');
+    expect([claims, server.count(/release$/)]).toEqual([2, 1]);
+  });
+
   test('says so when the server knows nothing of it', async () => {
     server.attachUris = {};
     const result = await runCli(server, ['attach', 'web', '--rbd']);

@@ -23,35 +23,35 @@ export interface RbdClaim {
  * makes a new hole in it after its holes have been filled: the server would read noise there.
  */
 export async function claimByRbd(session: Session, request: RbdClaimRequest): Promise<RbdClaim> {
-  const { driveId, fields } = request;
+  const { driveId, serverId, fields, secretFile } = request;
   const info = await session.api.info(driveId);
   const isEncrypted = textOf(info, 'encryption:cipher') !== 'none';
   if (!isEncrypted) return { claim: await claim(session, driveId, fields), secretFile: null };
-  const secretFile = await exportPassphrase(session, request);
-  // It holds the drive already.
-  const { takeover: _, ...again } = fields;
-  return { claim: await claim(session, driveId, again), secretFile };
+  if (secretFile === null) {
+    throw usageError('the drive is encrypted: say by --secret-file where its passphrase is to be written');
+  }
+  await session.api.claim(driveId, fields);
+  try {
+    await exportPassphrase(session, driveId, secretFile);
+    // It holds the drive already.
+    const { takeover: _, ...again } = fields;
+    return { claim: await claim(session, driveId, again), secretFile };
+  } catch (error) {
+    // Nobody would know of what it holds.
+    await session.api.release(driveId, serverId);
+    throw error;
+  }
 }
 
 async function claim(session: Session, driveId: string, fields: Fields): Promise<Info> {
   return await session.api.claim(driveId, { ...fields, protocol: 'rbd' });
 }
 
-async function exportPassphrase(
-  { api }: Session,
-  { driveId, serverId, fields, secretFile }: RbdClaimRequest,
-): Promise<string> {
-  if (secretFile === null) {
-    throw usageError('the drive is encrypted: say by --secret-file where its passphrase is to be written');
-  }
-  await api.claim(driveId, fields);
-  try {
-    await replaceKeyFile(secretFile, passphraseOf(await api.exportKey(driveId, true)));
-    return secretFile;
-  } catch (error) {
-    await api.release(driveId, serverId);
+async function exportPassphrase({ api }: Session, driveId: string, secretFile: string): Promise<void> {
+  const exported = await api.exportKey(driveId, true).catch((error: unknown) => {
     throw isMissing(error) ? onlyAdministrators(error) : error;
-  }
+  });
+  await replaceKeyFile(secretFile, passphraseOf(exported));
 }
 
 function isMissing(error: unknown): boolean {
