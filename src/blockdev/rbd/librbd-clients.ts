@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 import { loadCephLibrary } from './ceph-library.ts';
 import type { Image } from './librbd.ts';
+import { listed } from './listed.ts';
 import { checkedRados } from './rados-error.ts';
 
 /** What librbd knows of those that have an image open. Errors are those of the operating system, with the name of the call. */
@@ -66,28 +67,29 @@ function bindCalls(): Readonly<
 }
 
 function listWatchers({ watchersOf, cleanWatchers }: Calls, image: Image): readonly string[] {
-  const count = new BigUint64Array([BigInt(FIRST_WATCHERS)]);
-  for (;;) {
+  return listed('rbd_watchers_list', [FIRST_WATCHERS], (count) => {
     const entries = new Uint8Array(Number(count[0]) * WATCHER_BYTES);
-    if (checkedRados('rbd_watchers_list', watchersOf(image, entries, count), 'ERANGE') < 0) continue;
-    const found = Array.from({ length: Number(count[0]) }, (_, index) =>
-      String(koffi.decode(entries, index * WATCHER_BYTES, 'const char *')),
-    );
-    cleanWatchers(entries, found.length);
-    return found;
-  }
+    const result = watchersOf(image, entries, count);
+    const read = (): string[] => {
+      const found = Array.from({ length: Number(count[0]) }, (_, index) =>
+        String(koffi.decode(entries, index * WATCHER_BYTES, 'const char *')),
+      );
+      cleanWatchers(entries, found.length);
+      return found;
+    };
+    return { result, read };
+  });
 }
 
 /** The call answers a tag, and of each locker its name, cookie and address: four texts, each with its own room. */
 function listLockers(lockersOf: Call, image: Image): readonly string[] {
-  const rooms = Array.from({ length: 4 }, () => new BigUint64Array([BigInt(FIRST_TEXT_BYTES)]));
-  for (;;) {
-    const lists = rooms.map((room) => ({ text: Buffer.alloc(Number(room[0])), room }));
-    const args = lists.flatMap(({ text, room }) => [text, room]);
-    const result = checkedRados('rbd_list_lockers', lockersOf(image, new Int32Array(1), ...args), 'ERANGE');
-    if (result < 0) continue;
-    return texts(lists[3]?.text ?? Buffer.alloc(0), result);
-  }
+  const firstRooms = Array.from({ length: 4 }, () => FIRST_TEXT_BYTES);
+  return listed('rbd_list_lockers', firstRooms, (rooms) => {
+    const lists = Array.from(rooms, (room) => Buffer.alloc(Number(room)));
+    const args = lists.flatMap((text, index) => [text, rooms.subarray(index, index + 1)]);
+    const result = lockersOf(image, new Int32Array(1), ...args);
+    return { result, read: () => texts(lists[3] ?? Buffer.alloc(0), result) };
+  });
 }
 
 /** Texts one after the other, each with a zero byte behind it. */

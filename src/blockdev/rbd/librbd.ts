@@ -95,7 +95,7 @@ function bindCalls() {
 }
 
 function listImages(list: Call, pool: IoContext): readonly string[] {
-  return listed('rbd_list', LIST_BYTES, (size) => {
+  return listed('rbd_list', [LIST_BYTES], (size) => {
     const names = Buffer.alloc(Number(size[0]));
     const result = list(pool, names, size);
     // The names, each with a zero byte behind it.

@@ -3,6 +3,7 @@ import { loadCephLibrary } from './ceph-library.ts';
 import { IMAGE_FEATURES, OBJECT_ORDER } from './image-layout.ts';
 import type { IoContext } from './librados.ts';
 import type { Image } from './librbd.ts';
+import { listed } from './listed.ts';
 import { checkedRados } from './rados-error.ts';
 
 /**
@@ -102,15 +103,17 @@ function cloneOptions({ createOptions, setOption }: Calls): number {
 }
 
 function listSnapshots({ list, endList }: Calls, image: Image): readonly string[] {
-  const room = new Int32Array([LIST_SNAPSHOTS]);
-  for (;;) {
-    const entries = new Uint8Array((room[0] ?? 0) * SNAPSHOT_ENTRY_BYTES);
-    const count = checkedRados('rbd_snap_list', list(image, entries, room), 'ERANGE');
-    if (count < 0) continue;
-    const names = Array.from({ length: count }, (_, index) =>
-      String(koffi.decode(entries, index * SNAPSHOT_ENTRY_BYTES + SNAPSHOT_NAME_AT, 'const char *')),
-    );
-    if (count > 0) endList(entries);
-    return names;
-  }
+  // The call takes an int for the room, which is the lower half of the word.
+  return listed('rbd_snap_list', [LIST_SNAPSHOTS], (room) => {
+    const entries = new Uint8Array(Number(room[0]) * SNAPSHOT_ENTRY_BYTES);
+    const result = list(image, entries, room);
+    const read = (): string[] => {
+      const names = Array.from({ length: result }, (_, index) =>
+        String(koffi.decode(entries, index * SNAPSHOT_ENTRY_BYTES + SNAPSHOT_NAME_AT, 'const char *')),
+      );
+      if (result > 0) endList(entries);
+      return names;
+    };
+    return { result, read };
+  });
 }

@@ -64,7 +64,7 @@ function bindCalls() {
 }
 
 function listTrash({ list, cleanList }: Calls, pool: IoContext): readonly TrashedImage[] {
-  return listed('rbd_trash_list', LIST_TRASH, (size) => {
+  return listed('rbd_trash_list', [LIST_TRASH], (size) => {
     const entries = new Uint8Array(Number(size[0]) * TRASH_ENTRY_BYTES);
     const result = list(pool, entries, size);
     const read = (): TrashedImage[] => {
