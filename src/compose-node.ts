@@ -7,7 +7,6 @@ import type { Config } from './config/config.ts';
 import { formatListenAddress } from './config/listen-address.ts';
 import type { ListenAddress } from './config/listen-address.ts';
 import { DriveError } from './core/errors.ts';
-import { NODE_FENCE_MS } from './core/node.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { systemClock } from './runtime/clock.ts';
@@ -28,6 +27,8 @@ const BEAT_MS = 3_000;
 export interface NodeMembership {
   readonly node: NodePresence;
   readonly poolOwners: PoolOwners;
+  /** Tells everybody that this node is there and looks at the others, at once: to be called when the database is back. */
+  readonly comeBack: () => void;
 }
 
 /** Makes this process a node of the installation. */
@@ -50,7 +51,7 @@ export async function joinNodes(options: {
   const node = await registerNode({
     metadata,
     description,
-    fenceMs: isAlone ? Infinity : NODE_FENCE_MS,
+    isAlone,
     clock: systemClock,
   });
   const poolOwners = createPoolOwners(metadata, node);
@@ -66,7 +67,7 @@ export async function joinNodes(options: {
     await node.end();
   });
   await poolOwners.refresh();
-  return { node, poolOwners };
+  return { node, poolOwners, comeBack: beat };
 }
 
 /** How often a node looks whether another one has told it something. */

@@ -85,10 +85,10 @@ export interface ServerOptions {
 /** Puts the server together and starts it. Throws an Error with a sentence for the operator when it cannot start. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, lifecycle, log } = options;
-  let onMetadataBack: () => void = () => undefined;
-  const metadata = await openDataDirectory(options, () => onMetadataBack());
+  const onMetadataBack: (() => void)[] = [];
+  const metadata = await openDataDirectory(options, () => onMetadataBack.forEach((act) => act()));
   const installationId = await loadInstallationId(metadata, randomUUID);
-  const membership = await joinNodes({ ...options, metadata, installationId });
+  const { comeBack, ...membership } = await joinNodes({ ...options, metadata, installationId });
   const { node } = membership;
   const keyVault = await openKeyVault(config.masterKey, metadata);
   const activity = new DriveActivity();
@@ -131,7 +131,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   imaging.runner = startImaging({ ...options, context, arena: memory.arena, nodeId: node.nodeId });
   // What could not be recorded while the database was away is half done now.
   const finishAll = (): void => pools.configs.forEach(({ spec }) => finishInBackground(context, spec.name));
-  onMetadataBack = finishAll;
+  onMetadataBack.push(comeBack, finishAll);
   lifecycle.own('imaging', () => imaging.runner?.stop());
   ownClaimSweeper(lifecycle, context);
   if (config.metadata !== null) ownNodeDuties(lifecycle, context, finishAll);
@@ -218,7 +218,7 @@ function planMemory(config: Config): Memory {
   };
 }
 
-interface ContextParts extends NodeMembership {
+interface ContextParts extends Omit<NodeMembership, 'comeBack'> {
   readonly metadata: MetadataStore;
   readonly keyVault: KeyVault;
   readonly counters: CounterBuffer;

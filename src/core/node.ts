@@ -43,6 +43,12 @@ export const NODE_GONE_MS = 15_000;
  */
 export const NODE_FENCE_MS = 10_000;
 
+/** A node that could give no sign of life for this long may have been cut off together with others, by a database that was away. */
+export const NODE_APART_MS = 7_000;
+
+/** For this long such a node takes none to be gone once it is back, so that those which are back as well have been heard of. */
+export const NODE_GRACE_MS = 10_000;
+
 /** The state at this time of a node that said this of itself when it was heard of last. */
 export function nodeStateAt(node: Pick<Node, 'state' | 'heartbeatAtMs'>, nowMs: number): NodeState {
   return nowMs - node.heartbeatAtMs >= NODE_GONE_MS ? 'gone' : node.state;

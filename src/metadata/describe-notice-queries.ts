@@ -26,8 +26,8 @@ export function describeNoticeQueries(store: () => MetadataStore): void {
       expect(open).toHaveLength(2);
       expect(open).toEqual(
         expect.arrayContaining([
-          { noticeId: two.noticeId, nodeId: 'a', nodeState: 'up' },
-          { noticeId: other.noticeId, nodeId: 'b', nodeState: 'gone' },
+          { noticeId: two.noticeId, nodeId: 'a', node: { state: 'up', hasEnded: false } },
+          { noticeId: other.noticeId, nodeId: 'b', node: { state: 'gone', hasEnded: true } },
         ]),
       );
       expect(await store().notices.listOpen([])).toEqual([]);

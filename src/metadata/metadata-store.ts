@@ -287,7 +287,7 @@ export interface Notice {
 
 /** A notice with the state of the node that is to heed it. */
 export interface OpenNotice extends Omit<Notice, 'driveId'> {
-  readonly nodeState: NodeState;
+  readonly node: Pick<Node, 'state' | 'hasEnded'>;
 }
 
 /** Notices that have not been heeded yet. */

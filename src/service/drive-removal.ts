@@ -81,5 +81,5 @@ async function mayBeMadeElsewhere(
 ): Promise<boolean> {
   if (poolOwners.ownerOf(poolName) !== null || now() - createdAtMs > CREATE_MS) return false;
   const nodes = await metadata.nodes.list();
-  return nodes.some(({ nodeId, state }) => nodeId !== self.nodeId && state !== 'gone');
+  return nodes.some((node) => node.nodeId !== self.nodeId && !self.takesForGone(node));
 }

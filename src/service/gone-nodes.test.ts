@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
+import { NODE_GRACE_MS, nodeStateAt } from '../core/node.ts';
 import type { Node } from '../core/node.ts';
 import { createGoneNodes } from './gone-nodes.ts';
 import { noticeNodes, untilHeeded, untilOthersAreInLine } from './node-notices.ts';
+import { registerNode } from './node-presence.ts';
 import type { ServiceContext } from './service-context.ts';
 
 const POOL = { driveId: '0000000d-0000-4000-8000-000000000000', poolName: 'default' };
@@ -128,4 +130,90 @@ test('so they are before a server is served that may come from one of them', asy
   expect(calls).toEqual([]);
   await untilOthersAreInLine({ ...context, mayHaveOtherNodes: true }, POOL);
   expect(calls).toEqual(['default lost']);
+});
+
+test('when the database is back after it was away for all, only a node that is dead is kept out, after a time of grace', async () => {
+  const { clock } = scratch;
+  // The nodes' signs of life by a clock that the test moves.
+  const heard = new Map<string, number>();
+  nodes = [];
+  const beatAt = (nodeId: string): Promise<number> => {
+    heard.set(nodeId, clock.nowMs);
+    nodes = [...heard].map(([each, heartbeatAtMs]) =>
+      node(each, { heartbeatAtMs, state: nodeStateAt({ state: 'up', heartbeatAtMs }, clock.nowMs) }),
+    );
+    return Promise.resolve(clock.nowMs);
+  };
+  const { metadata } = context;
+  const transaction = ((work) =>
+    metadata.transaction((tx) =>
+      work({ ...tx, nodes: { ...tx.nodes, beat: beatAt } }),
+    )) as typeof metadata.transaction;
+  const begin = async (nodeId: string) => {
+    const self = await registerNode({
+      metadata: { ...metadata, transaction },
+      description: { nodeId, host: nodeId, address: `${nodeId}:1`, version: '1.0.0', nbd: null },
+      isAlone: false,
+      clock: { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs },
+    });
+    return { self, goneNodes: createGoneNodes({ ...context, node: self }) };
+  };
+  const [one, two] = [await begin('one'), await begin('two')];
+  await begin('dead');
+  const beatBoth = async (ms: number): Promise<void> => {
+    for (const endMs = clock.nowMs + ms; clock.nowMs < endMs; clock.nowMs += 1_000)
+      for (const { self } of [one, two]) await self.beat();
+  };
+  await beatBoth(NODE_GRACE_MS);
+  clock.nowMs += 20_000;
+  await one.self.beat();
+  expect(nodes.filter(({ state }) => state === 'gone').map(({ nodeId }) => nodeId)).toEqual(['two', 'dead']);
+  await one.goneNodes.fenceAll();
+  clock.nowMs += NODE_GRACE_MS / 2;
+  await one.self.beat();
+  await one.goneNodes.fenceAll();
+  await two.goneNodes.fenceAll();
+  expect(calls).toEqual([]);
+  await two.self.beat();
+  await beatBoth(NODE_GRACE_MS);
+  for (const { goneNodes } of [one, two]) await goneNodes.fenceAll();
+  expect(calls).toEqual(['default dead', 'default dead']);
+});
+
+test('a change waits for a node of which it is not known yet whether it is gone, until it has heeded it or is', async () => {
+  nodes.push(node('silent', { state: 'gone' }));
+  const { metadata } = context;
+  const described = { host: 'h', address: 'h:8600', version: '1.0.0', nbd: null };
+  await metadata.transaction((tx) => tx.nodes.register({ nodeId: 'silent', ...described }));
+  let isSure = false;
+  const takesForGone = ({ state }: Pick<Node, 'state'>): boolean => isSure && state === 'gone';
+  const listOpen: typeof metadata.notices.listOpen = async (ids) =>
+    (await metadata.notices.listOpen(ids)).map((open) => ({
+      ...open,
+      node: { state: 'gone', hasEnded: false },
+    }));
+  const notices = { ...metadata.notices, listOpen };
+  context = { ...context, metadata: { ...metadata, notices }, node: { ...context.node, takesForGone } };
+  let isAnswered = false;
+  const begin = (): Promise<void> => {
+    isAnswered = false;
+    return change().then(() => {
+      isAnswered = true;
+    });
+  };
+  const heeded = begin();
+  await expect.poll(() => metadata.notices.listOf('silent', 9)).toHaveLength(1);
+  const [notice] = await metadata.notices.listOf('silent', 9);
+  expect(isAnswered).toBe(false);
+  await metadata.transaction((tx) => tx.notices.remove([notice?.noticeId ?? '']));
+  await heeded;
+  expect(calls).toEqual([]);
+  const kept = begin();
+  await new Promise((later) => {
+    setTimeout(later, 200);
+  });
+  expect(isAnswered).toBe(false);
+  isSure = true;
+  await kept;
+  expect(calls).toEqual(['default silent']);
 });

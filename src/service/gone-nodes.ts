@@ -44,7 +44,7 @@ export function createGoneNodes({ node: self, metadata, pools, poolOwners }: Gon
     fence,
     async fenceAll() {
       const others = (await metadata.nodes.list()).filter(({ nodeId }) => nodeId !== self.nodeId);
-      const gone = others.filter(({ state }) => state === 'gone');
+      const gone = others.filter((other) => self.takesForGone(other));
       const names = pools.configs.map(({ spec }) => spec.name);
       const shared = names.filter(
         (poolName) => poolOwners.ownerOf(poolName) === null && pools.statusOf(poolName).isActive,

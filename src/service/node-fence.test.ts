@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
+import { NODE_FENCE_MS } from '../core/node.ts';
 import { createNodeFence, refuseFenced } from './node-fence.ts';
 import { registerNode } from './node-presence.ts';
 import type { NodePresence } from './node-presence.ts';
-
-const FENCE_MS = 100;
 
 let scratch: ScratchService;
 let node: NodePresence;
@@ -17,7 +16,7 @@ beforeEach(async () => {
   node = await registerNode({
     metadata: scratch.context.metadata,
     description: { nodeId: 'this', host: 'h', address: 'h:1', version: '1.0.0', nbd: null },
-    fenceMs: FENCE_MS,
+    isAlone: false,
     clock: { nowMs: () => Date.now(), monotonicMs: () => nowMs },
   });
 });
@@ -30,7 +29,7 @@ async function cutPools(): Promise<readonly string[]> {
 }
 
 test('a node is fenced once its last sign of life, from its beginning on, is too long ago', async () => {
-  nowMs = FENCE_MS;
+  nowMs = NODE_FENCE_MS;
   expect(node.isFenced).toBe(false);
   nowMs += 1;
   expect(node.isFenced).toBe(true);
@@ -42,7 +41,7 @@ test('a node is fenced once its last sign of life, from its beginning on, is too
   };
   await node.beat();
   expect(node.isFenced).toBe(false);
-  nowMs += FENCE_MS - 59;
+  nowMs += NODE_FENCE_MS - 59;
   expect(node.isFenced).toBe(true);
   metadata.transaction = () => Promise.reject(new Error('It is away.'));
   await expect(node.beat()).rejects.toThrow('away');
@@ -52,7 +51,7 @@ test('a node is fenced once its last sign of life, from its beginning on, is too
 test('while it is fenced a node cuts and refuses what is in pools that others can reach', async () => {
   const context = { ...scratch.context, node };
   expect(await cutPools()).toEqual([]);
-  nowMs = FENCE_MS + 1;
+  nowMs = NODE_FENCE_MS + 1;
   expect(await cutPools()).toEqual(['default']);
   expect(() => refuseFenced(context, 'default')).toThrow('lost touch');
 });
@@ -63,7 +62,7 @@ test('what is in its own pools goes on', async () => {
     tx.nodes.putPool({ poolName: 'default', nodeId: 'this', domain: 'here' }),
   );
   await poolOwners.refresh();
-  nowMs = FENCE_MS + 1;
+  nowMs = NODE_FENCE_MS + 1;
   expect(await cutPools()).toEqual([]);
   expect(() => refuseFenced({ ...scratch.context, node }, 'default')).not.toThrow();
 });

@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createScratchConnections, createScratchService } from '../../test/helpers/scratch-service.ts';
+import {
+  createScratchConnections,
+  createScratchService,
+  scratchNode,
+} from '../../test/helpers/scratch-service.ts';
 import type { ScratchConnections, ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
 import type { User } from '../core/user.ts';
@@ -23,8 +27,12 @@ let drive: Drive;
 beforeEach(async () => {
   scratch = await createScratchService();
   const connections = createScratchConnections();
-  const node = { nodeId: 'other', state: 'up', isFenced: false } as const;
-  const context = { ...scratch.context, node, connections, claiming: createKeyedMutex() };
+  const context = {
+    ...scratch.context,
+    node: scratchNode('other'),
+    connections,
+    claiming: createKeyedMutex(),
+  };
   const throttle = createLoginThrottle({ now: context.now, sleep: () => Promise.resolve() });
   other = { context, connections, service: createService(context, throttle) };
   for (const nodeId of ['this', 'other']) {

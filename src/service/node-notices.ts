@@ -10,11 +10,13 @@ export interface SentNotices {
   readonly noticeIds: readonly string[];
   /** The one node that can reach the drive, which is another one; null when several can, or this one alone. */
   readonly onlyNode: Node | null;
-  /** The nodes that can reach the drive as well, and were gone when this one changed it. */
+  /** Those of the other nodes that can reach the drive which were gone when this one changed it. */
   readonly gone: readonly Node[];
   /** The drive's pool, when others can reach it too. */
   readonly sharedPool: string | null;
 }
+
+type HeededContext = Pick<ServiceContext, 'metadata' | 'node' | 'goneNodes' | 'monotonicMs'>;
 
 export const NO_NOTICES: SentNotices = { noticeIds: [], onlyNode: null, gone: [], sharedPool: null };
 
@@ -35,7 +37,8 @@ export async function noticeNodes(
   if (pool?.nodeId === self.nodeId) return NO_NOTICES;
   const others = (await tx.nodes.list()).filter(({ nodeId }) => nodeId !== self.nodeId);
   const onlyNode = others.find(({ nodeId }) => nodeId === pool?.nodeId) ?? null;
-  const gone = onlyNode === null ? others.filter(({ state }) => state === 'gone') : [];
+  const reaching = onlyNode === null ? others : [onlyNode];
+  const gone = reaching.filter((other) => self.takesForGone(other));
   const noticed = onlyNode === null ? others.filter((each) => !gone.includes(each)) : [onlyNode];
   const notices = noticed.map(({ nodeId }) => ({ noticeId: newUuid(), nodeId, driveId }));
   for (const notice of notices) await tx.notices.put(notice);
@@ -44,8 +47,8 @@ export async function noticeNodes(
 }
 
 /** Throws DriveError system when the one node that can reach the drive is gone: nobody knows what it still does. */
-export function refuseGone(driveId: string, { onlyNode }: SentNotices): void {
-  if (onlyNode?.state === 'gone') throw isAway(driveId, onlyNode);
+export function refuseGone(driveId: string, { onlyNode, gone }: SentNotices): void {
+  if (onlyNode !== null && gone.length > 0) throw isAway(driveId, onlyNode);
 }
 
 /**
@@ -56,19 +59,16 @@ export function refuseGone(driveId: string, { onlyNode }: SentNotices): void {
  * @throws DriveError system when the one node that can reach the drive is gone meanwhile, or the pool is inactive
  */
 export async function untilHeeded(
-  { metadata, goneNodes, monotonicMs }: Pick<ServiceContext, 'metadata' | 'goneNodes' | 'monotonicMs'>,
+  { metadata, node: self, goneNodes, monotonicMs }: HeededContext,
   driveId: string,
   { noticeIds, onlyNode, gone, sharedPool }: SentNotices,
 ): Promise<void> {
   const lateAtMs = monotonicMs() + NODE_GONE_MS;
   for (;;) {
     const open = await listOpen({ metadata, goneNodes }, noticeIds);
-    if (onlyNode !== null && open.some(({ nodeState }) => nodeState === 'gone'))
-      throw isAway(driveId, onlyNode);
-    const awaited = open.filter(
-      ({ nodeId, nodeState }) =>
-        nodeState !== 'gone' && (sharedPool === null || !goneNodes.hanging.has(nodeId)),
-    );
+    const there = open.filter(({ node }) => !self.takesForGone(node));
+    if (onlyNode !== null && there.length < open.length) throw isAway(driveId, onlyNode);
+    const awaited = there.filter(({ nodeId }) => sharedPool === null || !goneNodes.hanging.has(nodeId));
     const isLate = sharedPool !== null && monotonicMs() >= lateAtMs;
     if (isLate) for (const { nodeId, noticeId } of awaited) goneNodes.hanging.set(nodeId, noticeId);
     if (isLate || awaited.length === 0) {
@@ -102,10 +102,7 @@ async function listOpen(
  * @throws DriveError system when one cannot be kept out
  */
 export async function untilOthersAreInLine(
-  context: Pick<
-    ServiceContext,
-    'metadata' | 'goneNodes' | 'monotonicMs' | 'node' | 'newUuid' | 'poolOwners' | 'mayHaveOtherNodes'
-  >,
+  context: HeededContext & Pick<ServiceContext, 'newUuid' | 'poolOwners' | 'mayHaveOtherNodes'>,
   drive: Pick<Drive, 'driveId' | 'poolName'>,
 ): Promise<void> {
   if (!context.mayHaveOtherNodes || context.poolOwners.ownerOf(drive.poolName) !== null) return;

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NODE_APART_MS, NODE_FENCE_MS, NODE_GRACE_MS } from '../core/node.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { openSqliteStore } from '../metadata/sqlite/sqlite-store.ts';
 import { registerNode } from './node-presence.ts';
@@ -26,7 +27,7 @@ afterEach(async () => {
 async function register(host = 'vm1', nowMs = () => Date.now()): Promise<NodePresence> {
   const description = { ...DESCRIPTION, host };
   const clock = { nowMs, monotonicMs: () => performance.now() };
-  return await registerNode({ metadata, description, clock, fenceMs: Infinity });
+  return await registerNode({ metadata, description, clock, isAlone: false });
 }
 
 /** How far the node is from the time of the database, which is this machine's, once an answer was quick enough to tell. */
@@ -79,4 +80,83 @@ test('a node that was forgotten is there again with its next sign of life', asyn
   expect(await metadata.nodes.list()).toEqual([]);
   await node.beat();
   expect(await metadata.nodes.list()).toMatchObject([{ nodeId: 'this', state: 'up' }]);
+});
+
+describe('of nodes that were not heard of', () => {
+  const BEAT_MS = 3_000;
+  const SILENT = { state: 'gone', hasEnded: false } as const;
+  let clock: { monotonicMs: number };
+
+  async function begin(isAlone = false): Promise<NodePresence> {
+    clock = { monotonicMs: 0 };
+    return await registerNode({
+      metadata,
+      description: DESCRIPTION,
+      isAlone,
+      clock: { nowMs: () => Date.now(), monotonicMs: () => clock.monotonicMs },
+    });
+  }
+
+  /** Gives signs of life, as a node does that is in touch. */
+  async function beatFor(node: NodePresence, ms: number): Promise<void> {
+    for (const endMs = clock.monotonicMs + ms; clock.monotonicMs < endMs;) {
+      clock.monotonicMs = Math.min(clock.monotonicMs + BEAT_MS, endMs);
+      await node.beat();
+    }
+  }
+
+  test('a node takes none to be gone before it has been in touch for so long that it would have heard of them', async () => {
+    const node = await begin();
+    await beatFor(node, NODE_GRACE_MS - 1);
+    expect(node.takesForGone(SILENT)).toBe(false);
+    await beatFor(node, 1);
+    expect(node.takesForGone(SILENT)).toBe(true);
+  });
+
+  test('a node that was cut off takes none to be gone, nor for a time once it is back, but then does', async () => {
+    const node = await begin();
+    await beatFor(node, NODE_GRACE_MS);
+    clock.monotonicMs += NODE_APART_MS;
+    expect(node.takesForGone(SILENT)).toBe(true);
+    clock.monotonicMs += 1;
+    expect(node.takesForGone(SILENT)).toBe(false);
+    clock.monotonicMs += 60_000;
+    expect(node.takesForGone(SILENT)).toBe(false);
+    await node.beat();
+    expect(node.takesForGone(SILENT)).toBe(false);
+    await beatFor(node, NODE_GRACE_MS - 1);
+    expect(node.takesForGone(SILENT)).toBe(false);
+    await beatFor(node, 1);
+    expect(node.takesForGone(SILENT)).toBe(true);
+  });
+
+  test('the time for which a node was cut off counts from when its sign of life began', async () => {
+    const node = await begin();
+    await beatFor(node, NODE_GRACE_MS);
+    const transaction = metadata.transaction.bind(metadata);
+    metadata.transaction = async (work) => {
+      clock.monotonicMs += NODE_APART_MS + 1;
+      return await transaction(work);
+    };
+    await node.beat();
+    expect(node.takesForGone(SILENT)).toBe(false);
+  });
+
+  test('a node that is there is never taken to be gone, and one that has ended always is', async () => {
+    const node = await begin();
+    const ended = { state: 'gone', hasEnded: true } as const;
+    expect(node.takesForGone(ended)).toBe(true);
+    await beatFor(node, NODE_GRACE_MS);
+    for (const state of ['up', 'draining'] as const)
+      expect(node.takesForGone({ state, hasEnded: false })).toBe(false);
+    clock.monotonicMs += NODE_FENCE_MS + 1;
+    expect(node.takesForGone(ended)).toBe(true);
+  });
+
+  test('a node that can have no others is never cut off from them', async () => {
+    const node = await begin(true);
+    clock.monotonicMs += 60_000;
+    expect(node.isFenced).toBe(false);
+    expect(node.takesForGone(SILENT)).toBe(true);
+  });
 });

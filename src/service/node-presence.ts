@@ -1,5 +1,5 @@
 import { DriveError } from '../core/errors.ts';
-import { nodeName } from '../core/node.ts';
+import { NODE_APART_MS, NODE_FENCE_MS, NODE_GRACE_MS, nodeName } from '../core/node.ts';
 import type { Node, NodeState } from '../core/node.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 
@@ -12,6 +12,11 @@ export interface NodePresence {
   readonly state: NodeState;
   /** Whether it may be taken to be gone soon: it must not touch any more what other nodes can reach as well. */
   readonly isFenced: boolean;
+  /**
+   * Whether another node is gone, as far as this one can tell. What it has not heard of is not, as long as it was cut off
+   * itself a moment ago or has only just begun: what has cut it off may have cut off the other too, which is back as well.
+   */
+  takesForGone(other: Pick<Node, 'state' | 'hasEnded'>): boolean;
   /** Milliseconds since 1970 by the database's clock, nearly: what nodes decide by time they decide by this. */
   nowMs(): number;
   /** Tells everybody where this node can be reached. */
@@ -33,8 +38,8 @@ const FORGOTTEN_MS = 7 * 24 * 3_600_000;
 export interface RegisterNodeOptions {
   readonly metadata: MetadataStore;
   readonly description: NodeDescription;
-  /** How long after the last sign of life the node is fenced. */
-  readonly fenceMs: number;
+  /** Whether there can be no others: then nobody needs a sign of life of it. */
+  readonly isAlone: boolean;
   readonly clock: { readonly nowMs: () => number; readonly monotonicMs: () => number };
 }
 
@@ -46,11 +51,13 @@ export interface RegisterNodeOptions {
 export async function registerNode({
   metadata,
   description,
-  fenceMs,
+  isAlone,
   clock,
 }: RegisterNodeOptions): Promise<NodePresence> {
   const { nodeId } = description;
   let heardOfAtMs = clock.monotonicMs();
+  /** Since when it was never apart for long. */
+  let inTouchSinceMs = heardOfAtMs;
   let offsetMs = 0;
   let described = description;
   let state: NodeState = 'up';
@@ -67,10 +74,17 @@ export async function registerNode({
     const beatAtMs = await metadata.transaction((tx) => tx.nodes.beat(nodeId, state));
     // It may have been away for so long that it has been forgotten.
     if (beatAtMs === null) await metadata.transaction((tx) => tx.nodes.register(described));
+    if (startedAtMs - heardOfAtMs > NODE_APART_MS) inTouchSinceMs = clock.monotonicMs();
     heardOfAtMs = startedAtMs;
     const toMs = clock.nowMs();
     const isQuick = toMs - fromMs >= 0 && toMs - fromMs < MAX_SAMPLE_MS;
     if (beatAtMs !== null && isQuick) offsetMs = beatAtMs - (fromMs + toMs) / 2;
+  }
+
+  /** Whether it has been in touch for so long that it would have heard of the others. */
+  function isSure(): boolean {
+    const nowMs = clock.monotonicMs();
+    return nowMs - heardOfAtMs <= NODE_APART_MS && nowMs - inTouchSinceMs >= NODE_GRACE_MS;
   }
 
   async function become(next: NodeState): Promise<void> {
@@ -85,8 +99,9 @@ export async function registerNode({
       return state;
     },
     get isFenced() {
-      return clock.monotonicMs() - heardOfAtMs > fenceMs;
+      return !isAlone && clock.monotonicMs() - heardOfAtMs > NODE_FENCE_MS;
     },
+    takesForGone: (other) => other.state === 'gone' && (other.hasEnded || isAlone || isSure()),
     nowMs: () => Math.round(clock.nowMs() + offsetMs),
     async announce(listening) {
       described = { ...description, ...listening };

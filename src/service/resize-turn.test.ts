@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createScratchService } from '../../test/helpers/scratch-service.ts';
+import { createScratchService, scratchNode } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
 import type { User } from '../core/user.ts';
@@ -38,7 +38,7 @@ function contextOf(nodeId: string, before: () => Promise<void> = () => Promise.r
   const { context } = scratch;
   return {
     ...context,
-    node: { nodeId, state: 'up', isFenced: false },
+    node: scratchNode(nodeId),
     mayHaveOtherNodes: true,
     resizing: createKeyedMutex(),
     goneNodes: {
@@ -131,6 +131,28 @@ test('a resize that failed is no obstacle to the next, nor is one of an earlier 
   await register('one');
   await resize(contextOf('other'), drive.sizeBytes + 3);
   expect(fenced).toEqual([]);
+  isLet.resolve();
+  await lost;
+});
+
+test('a node that may be gone keeps its turn until it is known to be', async () => {
+  const lost = resize(
+    contextOf('one', () => isLet.promise),
+    drive.sizeBytes + 5000,
+  );
+  expect(await isWaiting(lost)).toBe(true);
+  await scratch.context.metadata.transaction((tx) => tx.nodes.beat('one', 'gone'));
+  let isKnown = false;
+  const takesForGone = (): boolean => isKnown;
+  const second = resize(
+    { ...contextOf('other'), node: { ...scratchNode('other'), takesForGone } },
+    drive.sizeBytes + 2,
+  );
+  expect(await isWaiting(second)).toBe(true);
+  expect(fenced).toEqual([]);
+  isKnown = true;
+  await second;
+  expect(fenced).toEqual([`one from ${drive.poolName}`]);
   isLet.resolve();
   await lost;
 });

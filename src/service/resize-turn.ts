@@ -53,28 +53,28 @@ async function take(
 ): Promise<void> {
   const untilMs = context.monotonicMs() + RESIZE_WAIT_MS;
   for (;;) {
-    const holder = await context.metadata.transaction((tx) => takeInside(context, tx, driveId));
-    if (holder?.state === 'gone') await context.goneNodes.fence(poolName, [holder]);
-    if (holder === null || holder.state === 'gone') return;
-    if (context.monotonicMs() > untilMs) throw isTaken(driveId, holder);
+    const { gone, busy } = await context.metadata.transaction((tx) => takeInside(context, tx, driveId));
+    if (gone !== null) await context.goneNodes.fence(poolName, [gone]);
+    if (busy === null) return;
+    if (context.monotonicMs() > untilMs) throw isTaken(driveId, busy);
     await pause(POLL_MS);
   }
 }
 
-/** Takes the turn unless another node has it. @returns that node; the turn is taken nevertheless when it is gone */
+/** Takes the turn unless another node is busy with it. One that is gone loses it. */
 async function takeInside(
   { node: self }: TurnContext,
   tx: MetadataTransaction,
   driveId: string,
-): Promise<Node | null> {
+): Promise<{ gone: Node | null; busy: Node | null }> {
   const held = await tx.settings.get(keyOf(driveId));
   const nodes = await tx.nodes.list();
   // What this node has left there is of an earlier life: it does one resize of a drive at a time.
   const holder = nodes.find((node) => node.nodeId !== self.nodeId && lifeOf(node) === held) ?? null;
-  const isFree = holder === null || holder.state === 'gone';
+  if (holder !== null && !self.takesForGone(holder)) return { gone: null, busy: holder };
   const own = nodes.find(({ nodeId }) => nodeId === self.nodeId);
-  if (isFree && own !== undefined) await tx.settings.set(keyOf(driveId), lifeOf(own));
-  return holder;
+  if (own !== undefined) await tx.settings.set(keyOf(driveId), lifeOf(own));
+  return { gone: holder, busy: null };
 }
 
 /** Tried for some time while the database is away; after that the turn ends with this life of the node. */

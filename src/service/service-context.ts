@@ -21,7 +21,7 @@ import type { VolumeKeys } from './volume-keys.ts';
 export interface ServiceContext {
   readonly metadata: MetadataStore;
   /** This process among those that use the same database. */
-  readonly node: Pick<NodePresence, 'nodeId' | 'state' | 'isFenced'>;
+  readonly node: Pick<NodePresence, 'nodeId' | 'state' | 'isFenced' | 'takesForGone'>;
   readonly pools: Pools;
   /** Those that have been active since this process has started. */
   readonly reachedPools: Set<string>;

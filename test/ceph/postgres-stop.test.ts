@@ -6,9 +6,11 @@ import { httpTarget, nbdTarget } from '../fault/block-targets.ts';
 import { BLOCK_BYTES, writeBlocks, WrittenBlocks } from '../fault/numbered-blocks.ts';
 import type { WriteBlock } from '../fault/numbered-blocks.ts';
 import { startQemuWriter } from '../helpers/qemu-writer.ts';
+import { untilPoolsAnswer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
 import { claimDrive, startCephNodes } from './ceph-nodes.ts';
 import type { CephNodes } from './ceph-nodes.ts';
+import { testCluster } from './scratch-rbd.ts';
 
 // PostgreSQL is stopped under two busy nodes for longer than they may go on without it, and started again.
 
@@ -26,6 +28,7 @@ let nodes: readonly ServerProcess[];
 beforeAll(async () => {
   cluster = await startCephNodes('stop');
   nodes = [await cluster.start('a'), await cluster.start('b')];
+  await Promise.all(nodes.map(untilPoolsAnswer));
 });
 
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -110,8 +113,12 @@ function startCreating(): () => Promise<{ made: readonly string[]; refusals: Rea
   };
 }
 
+async function blocklist(): Promise<string> {
+  return await testCluster().ceph('osd', 'blocklist', 'ls');
+}
+
 test(
-  'two nodes go on by themselves after 20 s without PostgreSQL, no guest sees an error, and nothing is lost',
+  'two nodes go on after 20 s without PostgreSQL, neither keeps the other out, no guest sees an error, and nothing is lost',
   LONG,
   async () => {
     const writers = (await Promise.all(nodes.map(startWriters))).flat();
@@ -123,6 +130,7 @@ test(
         .toBe(true);
     };
     await untilMore(writers, 50);
+    const keptOut = await blocklist();
     await cluster.postgres.stop('immediate');
     const startAtMs = performance.now() + AWAY_MS;
     const attached = writers.filter(({ log }, index) => index % 3 !== 2 && log.count > 0);
@@ -139,6 +147,7 @@ test(
     );
     await Promise.all(writers.map((writer) => writer.stop()));
     const { made, refusals } = await stopCreating();
+    expect(await blocklist()).toBe(keptOut);
 
     for (const { drive, log, isGuest } of writers) {
       console.log(`${log.count} writes acknowledged, ${JSON.stringify(Object.fromEntries(log.refusals))}`);

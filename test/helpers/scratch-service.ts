@@ -148,10 +148,15 @@ export function createScratchConnections(): ScratchConnections {
   return connections;
 }
 
+/** A node that was never cut off. */
+export function scratchNode(nodeId: string): ServiceContext['node'] {
+  return { nodeId, state: 'up', isFenced: false, takesForGone: ({ state }) => state === 'gone' };
+}
+
 function scratchParts(metadata: MetadataStore, volumeCalls: string[], pool: { readonly isActive: boolean }) {
   const activity = new DriveActivity();
   const pools = scratchPools(pool);
-  const node = { nodeId: 'this', state: 'up' as const, isFenced: false };
+  const node = scratchNode('this');
   const poolOwners = createPoolOwners(metadata, node);
   return {
     metadata,

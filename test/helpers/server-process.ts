@@ -117,7 +117,7 @@ async function eachOf<Each, Result>(
 }
 
 /** A server begins to serve before pools in Ceph have answered. */
-async function untilPoolsAnswer(node: Serving): Promise<void> {
+export async function untilPoolsAnswer(node: Serving): Promise<void> {
   const deadlineMs = performance.now() + POOLS_TIMEOUT_MS;
   for (;;) {
     const { status, text } = await node.get('/admin/pools/info');

@@ -10,7 +10,7 @@ import { createService } from '../../src/service/create-service.ts';
 import type { Service } from '../../src/service/service.ts';
 import { seededRandom } from '../fault/seeded-random.ts';
 import type { SeededRandom } from '../fault/seeded-random.ts';
-import { createScratchConnections, createScratchService } from '../helpers/scratch-service.ts';
+import { createScratchConnections, createScratchService, scratchNode } from '../helpers/scratch-service.ts';
 import type { ScratchService } from '../helpers/scratch-service.ts';
 
 // Servers take a drive in Ceph from each other, through two nodes at a time, and open its image as soon as they are told where.
@@ -55,7 +55,7 @@ async function startRace(random: SeededRandom): Promise<Race> {
   const { driveId } = await scratch.addDrive(owner);
   const contexts = NODES.map((nodeId) => ({
     ...scratch.context,
-    node: { nodeId, state: 'up', isFenced: false } as const,
+    node: scratchNode(nodeId),
     connections: createScratchConnections(),
     writes: createWriteTracker(),
     claiming: createKeyedMutex(),

@@ -23,7 +23,10 @@ export function createNoticeReader(db: Kysely<Schema>, clock: DatabaseClock): No
       return rows.map(({ notice_id, node_id, state, heartbeat_at_ms, now_ms }) => ({
         noticeId: notice_id,
         nodeId: node_id,
-        nodeState: nodeStateAt({ state, heartbeatAtMs: heartbeat_at_ms }, now_ms),
+        node: {
+          state: nodeStateAt({ state, heartbeatAtMs: heartbeat_at_ms }, now_ms),
+          hasEnded: state === 'gone',
+        },
       }));
     },
   };
