@@ -241,7 +241,7 @@ export interface MoveWriter {
   remove(driveId: string): Promise<void>;
 }
 
-/** A volume in a pool, by its drive's UUID. */
+/** A volume in a pool, by its name. */
 export interface StrayVolume {
   readonly volumeName: string;
   readonly poolName: string;

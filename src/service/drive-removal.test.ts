@@ -62,3 +62,30 @@ test('a drive that another node may be making is left alone until it has taken t
   await finishRemovals(scratch.context, 'default');
   expect(await metadata.drives.find(drive.driveId)).toBeNull();
 });
+
+test('a drive that cannot be removed keeps no other from it, unless the pool has gone away', async () => {
+  const owner = await scratch.addUser();
+  const drives = [
+    await scratch.addDrive(owner, { state: 'destroying' }),
+    await scratch.addDrive(owner, { state: 'destroying' }),
+  ].toSorted((one, other) => (one.driveId < other.driveId ? -1 : 1));
+  const [first, second] = drives.map(({ driveId }) => driveId);
+  const failures: string[] = [];
+  const context = {
+    ...scratch.context,
+    volumes: {
+      ...scratch.context.volumes,
+      remove: ({ volumeName }: { volumeName: string }) =>
+        volumeName === first ? Promise.reject(new Error('Somebody has it open.')) : Promise.resolve(),
+    },
+    reportFailure: (error: unknown, doing: string) => void failures.push(`${String(error)} ${doing}`),
+  };
+  scratch.pool.isActive = false;
+  await expect(finishRemovals(context, 'default')).rejects.toThrow('open');
+  expect(await scratch.context.metadata.drives.find(second ?? '')).not.toBeNull();
+  scratch.pool.isActive = true;
+  await finishRemovals(context, 'default');
+  expect(await scratch.context.metadata.drives.find(second ?? '')).toBeNull();
+  expect(await scratch.context.metadata.drives.find(first ?? '')).not.toBeNull();
+  expect(failures).toEqual([`Error: Somebody has it open. removing the volume of destroyed drive ${first}`]);
+});

@@ -61,17 +61,27 @@ export async function finishRemovals(context: ServiceContext, poolName: string):
         readerId: null,
         tag: null,
       });
-      for (const drive of page) {
-        if (context.creating.has(drive.driveId)) continue;
-        if (state === 'creating') {
-          if (!(await mayBeMadeElsewhere(context, drive))) await abandonDrive(context, drive);
-        } else await finishDestroy(context, drive);
-      }
+      for (const drive of page) await finishRemoval(context, drive);
       after = page.at(-1)?.driveId ?? null;
       if (after === null) break;
     }
   }
   await removeStrays(context, poolName);
+}
+
+/** What fails with one drive, such as that somebody has it open all the time, keeps no other from being removed. */
+async function finishRemoval(context: ServiceContext, drive: Drive): Promise<void> {
+  if (context.creating.has(drive.driveId)) return;
+  if (drive.state === 'creating') {
+    if (!(await mayBeMadeElsewhere(context, drive))) await abandonDrive(context, drive);
+    return;
+  }
+  try {
+    await finishDestroy(context, drive);
+  } catch (error) {
+    if (!context.pools.statusOf(drive.poolName).isActive) throw error;
+    context.reportFailure(error, `removing the volume of destroyed drive ${drive.driveId}`);
+  }
 }
 
 /** Whether another node may be making the drive at this moment: one that can reach the pool, if it has not taken too long. */
