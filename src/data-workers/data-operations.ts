@@ -211,10 +211,12 @@ async function performOnDevice(thread: Thread, device: Volume, request: DeviceRe
     case 'flush':
       return await device.flush();
     case 'resize':
+      refuseEarlierLife(thread.setup.pool, request.life);
       return await resizeVolume(device, request.sizeBytes);
     case 'map':
       return await mapBlocks(device, request);
     case 'fillHoles':
+      refuseEarlierLife(thread.setup.pool, request.life);
       return await fillHoles(device, request.range);
   }
 }

@@ -9,6 +9,7 @@ import type {
   AttachedConnection,
   BodyPlace,
   BodyWrite,
+  HoleFill,
   IncomingBody,
   LentPiece,
   LentPieces,
@@ -16,6 +17,7 @@ import type {
   ReceivedBody,
   Sending,
   SocketOutput,
+  VolumeResize,
   Volumes,
 } from './volumes.ts';
 
@@ -47,8 +49,8 @@ class MovableVolumes implements Volumes {
     if (!isLeft) this.#places.destroyed(volume);
   }
 
-  async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
-    await this.#places.changing(spec, (place) => this.#volumes.resize(place, sizeBytes));
+  async resize(spec: VolumeSpec, change: VolumeResize): Promise<void> {
+    await this.#places.changing(spec, (place) => this.#volumes.resize(place, change));
   }
 
   async read(spec: VolumeSpec, range: Range): Promise<LentPieces> {
@@ -92,8 +94,8 @@ class MovableVolumes implements Volumes {
     return await this.#places.reading(spec, (place) => this.#volumes.map(place, request));
   }
 
-  async fillHoles(spec: VolumeSpec, range: Range): Promise<number> {
-    return await this.#places.changing(spec, (place) => this.#volumes.fillHoles(place, range));
+  async fillHoles(spec: VolumeSpec, fill: HoleFill): Promise<number> {
+    return await this.#places.changing(spec, (place) => this.#volumes.fillHoles(place, fill));
   }
 
   attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection {

@@ -153,12 +153,12 @@ export interface Operations {
   detach: { request: { connectionId: number }; result: null };
   /** Says that a flush that was wished for has been done, or has failed. */
   flushed: { request: { connectionId: number; flushId: number; isDone: boolean }; result: null };
-  resize: { request: { volumeName: string; sizeBytes: number }; result: null };
+  resize: { request: { volumeName: string; life: number; sizeBytes: number }; result: null };
   map: { request: { volumeName: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
   /** Of each body. */
   sha256: { request: { bodies: readonly (readonly Segment[])[] }; result: readonly Uint8Array[] };
   /** Answers the bytes written. */
-  fillHoles: { request: { volumeName: string; range: Range }; result: number };
+  fillHoles: { request: { volumeName: string; life: number; range: Range }; result: number };
   /** Has every change of the drive marked in a `ChangeMap`, also by what has it open already; null ends that. */
   track: { request: { volumeName: string; changes: SharedArrayBuffer | null }; result: null };
   /** The following copy what is stored; see `stored-copy.ts`. */

@@ -20,6 +20,7 @@ import type { ServedAttachment, StoredVolumes } from './stored-volumes.ts';
 import type {
   BodyPlace,
   BodyWrite,
+  HoleFill,
   IncomingBody,
   LentPiece,
   LentPieces,
@@ -27,6 +28,7 @@ import type {
   ReceivedBody,
   Sending,
   SocketOutput,
+  VolumeResize,
 } from './volumes.ts';
 import type { MappedBlock, Operations } from './protocol.ts';
 import { sendRange } from './range-sender.ts';
@@ -75,10 +77,11 @@ class ThreadVolumes implements StoredVolumes {
     await answered(volume, () => this.#groupOf(volume).leastBusy().call('remove', { volumeName }));
   }
 
-  async resize(spec: VolumeSpec, sizeBytes: number): Promise<void> {
+  async resize(spec: VolumeSpec, change: VolumeResize): Promise<void> {
     // One that is open may be of before another node has resized it, and to the same size again.
     await this.#close(spec);
-    await this.#onVolume(spec, (thread) => thread.call('resize', { volumeName: spec.volumeName, sizeBytes }));
+    const { volumeName } = spec;
+    await this.#onVolume(spec, (thread) => thread.call('resize', { volumeName, ...change }));
     await this.#close(spec);
   }
 
@@ -210,12 +213,14 @@ class ThreadVolumes implements StoredVolumes {
     return await this.#onVolume(spec, (thread) => thread.call('map', { volumeName, range, withHash }));
   }
 
-  async fillHoles(spec: VolumeSpec, range: Range): Promise<number> {
+  async fillHoles(spec: VolumeSpec, fill: HoleFill): Promise<number> {
     const { volumeName } = spec;
-    const done = await this.#options.pools.admit(spec.poolName, range.lengthBytes);
+    const done = await this.#options.pools.admit(spec.poolName, fill.range.lengthBytes);
     let writtenBytes = 0;
     try {
-      writtenBytes = await this.#onVolume(spec, (thread) => thread.call('fillHoles', { volumeName, range }));
+      writtenBytes = await this.#onVolume(spec, (thread) =>
+        thread.call('fillHoles', { volumeName, ...fill }),
+      );
     } finally {
       done(writtenBytes);
     }

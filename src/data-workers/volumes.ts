@@ -18,7 +18,7 @@ export interface Volumes {
    */
   remove(volume: StoredVolume, options?: { isLeft: boolean }): Promise<void>;
   /** Resizes the volume, whose size so far is the specification's, durably. */
-  resize(spec: VolumeSpec, sizeBytes: number): Promise<void>;
+  resize(spec: VolumeSpec, change: VolumeResize): Promise<void>;
   /** Begins to read; see `LentPieces`. */
   read(spec: VolumeSpec, range: Range): Promise<LentPieces>;
   /** Reads all of the range, at most the lendable memory, and its SHA-256. */
@@ -37,7 +37,7 @@ export interface Volumes {
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
   map(spec: VolumeSpec, request: { range: Range; withHash: boolean }): Promise<readonly MappedBlock[]>;
   /** Writes encrypted zeros where nothing was ever written, durably; answers the bytes written. */
-  fillHoles(spec: VolumeSpec, range: Range): Promise<number>;
+  fillHoles(spec: VolumeSpec, fill: HoleFill): Promise<number>;
   /** Serves an NBD connection, whose handshake is over, until it ends. */
   attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection;
   /**
@@ -78,11 +78,23 @@ export interface BodyPlace {
   readonly sha256: Uint8Array | null;
 }
 
-/** What a write consists of once its body is there. */
-export interface BodyWrite extends BodyPlace {
-  readonly body: ReceivedBody;
+/** What is done with a volume in one life of the process, and must not be done in the next. */
+export interface LetThrough {
   /** In which it was let through; see `poolLife`. */
   readonly life: number;
+}
+
+export interface VolumeResize extends LetThrough {
+  readonly sizeBytes: number;
+}
+
+export interface HoleFill extends LetThrough {
+  readonly range: Range;
+}
+
+/** What a write consists of once its body is there. */
+export interface BodyWrite extends BodyPlace, LetThrough {
+  readonly body: ReceivedBody;
 }
 
 /** A socket that nobody else writes to until the call has ended. */

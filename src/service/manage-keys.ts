@@ -55,7 +55,7 @@ async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal):
   for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
     signal.throwIfAborted();
     const range = { offsetBytes, lengthBytes: Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes) };
-    filledBytes += await fillStep(context, drive, () => context.volumes.fillHoles(spec, range));
+    filledBytes += await fillStep(context, drive, (life) => context.volumes.fillHoles(spec, { life, range }));
   }
   return filledBytes;
 }
@@ -64,14 +64,15 @@ async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal):
 async function fillStep(
   context: ServiceContext,
   { driveId }: Drive,
-  work: () => Promise<number>,
+  work: (life: number) => Promise<number>,
 ): Promise<number> {
   const end = context.writes.begin(driveId);
+  const life = context.poolLife();
   try {
     const drive = await findAny(context.metadata.drives, driveId);
     refuseDirectAccess(drive, 'filled');
     await refuseMovingElsewhere(context, drive);
-    return await work();
+    return await work(life);
   } finally {
     end();
   }

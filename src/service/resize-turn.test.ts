@@ -50,7 +50,7 @@ function contextOf(nodeId: string, before: () => Promise<void> = () => Promise.r
     },
     volumes: {
       ...context.volumes,
-      async resize(_spec, sizeBytes) {
+      async resize(_spec, { sizeBytes }) {
         await before();
         volumeBytes = sizeBytes;
       },
@@ -98,7 +98,9 @@ test('a resize of a node that is gone is not waited for, once that node is kept 
   expect(fenced).toEqual([`one from ${drive.poolName}`]);
   expect(volumeBytes).toBe(drive.sizeBytes + 2000);
   isLet.resolve();
-  await lost;
+  // It was not gone, and finds that the drive is not its to resize any more.
+  await expect(lost).rejects.toMatchObject({ code: 'system' });
+  expect(await sizeBytes()).toBe(drive.sizeBytes + 2000);
 });
 
 test('a resize that cannot keep a node out which is gone is refused, and leaves its turn to the next', async () => {
@@ -116,7 +118,7 @@ test('a resize that cannot keep a node out which is gone is refused, and leaves 
   expect(await isWaiting(resize(contextOf('third'), drive.sizeBytes + 2))).toBe(false);
   expect(volumeBytes).toBe(drive.sizeBytes + 2);
   isLet.resolve();
-  await lost;
+  await expect(lost).rejects.toMatchObject({ code: 'system' });
 });
 
 test('a resize that failed is no obstacle to the next, nor is one of an earlier life of its node', async () => {
@@ -132,7 +134,7 @@ test('a resize that failed is no obstacle to the next, nor is one of an earlier 
   await resize(contextOf('other'), drive.sizeBytes + 3);
   expect(fenced).toEqual([]);
   isLet.resolve();
-  await lost;
+  await expect(lost).rejects.toMatchObject({ code: 'system' });
 });
 
 test('a node that may be gone keeps its turn until it is known to be', async () => {
@@ -154,5 +156,31 @@ test('a node that may be gone keeps its turn until it is known to be', async () 
   await second;
   expect(fenced).toEqual([`one from ${drive.poolName}`]);
   isLet.resolve();
-  await lost;
+  await expect(lost).rejects.toMatchObject({ code: 'system' });
+});
+
+test('what a resize asks of the volume is asked for in the life of its node that it was begun in', async () => {
+  let life = 7;
+  const asked: number[] = [];
+  const one = contextOf('one');
+  const context: ServiceContext = {
+    ...one,
+    poolLife: () => life,
+    writes: {
+      ...one.writes,
+      quiesce: () => {
+        life += 1;
+        return Promise.resolve();
+      },
+    },
+    volumes: {
+      ...one.volumes,
+      resize: (_spec, change) => {
+        asked.push(change.life);
+        return Promise.resolve();
+      },
+    },
+  };
+  await resize(context, drive.sizeBytes - 2000);
+  expect([asked, life]).toEqual([[7], 8]);
 });

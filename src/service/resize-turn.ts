@@ -13,9 +13,22 @@ type TurnContext = Pick<
   | 'poolOwners'
   | 'mayHaveOtherNodes'
   | 'resizing'
+  | 'poolLife'
   | 'monotonicMs'
   | 'reportFailure'
 >;
+
+/** The turn of a node with a drive's size. */
+export interface ResizeTurn {
+  /** In which it was taken: what is asked of the volume in this turn must not be done in the next life; see `poolLife`. */
+  readonly life: number;
+  /**
+   * To be asked in every transaction that changes the size.
+   *
+   * @throws DriveError system when another node has the turn by now: this one was taken to be gone
+   */
+  check(tx: MetadataTransaction): Promise<void>;
+}
 
 /** How often to look whether another node is done. */
 const POLL_MS = 100;
@@ -32,15 +45,16 @@ const RETRY_MS = 1_000;
 export async function inResizeTurn<Result>(
   context: TurnContext,
   drive: Pick<Drive, 'driveId' | 'poolName'>,
-  work: () => Promise<Result>,
+  work: (turn: ResizeTurn) => Promise<Result>,
 ): Promise<Result> {
-  const { mayHaveOtherNodes, poolOwners, resizing } = context;
+  const { mayHaveOtherNodes, poolOwners, resizing, poolLife } = context;
   const isShared = mayHaveOtherNodes && poolOwners.ownerOf(drive.poolName) === null;
   return await resizing.run(drive.driveId, async () => {
-    if (!isShared) return await work();
+    const life = poolLife();
+    if (!isShared) return await work({ life, check: () => Promise.resolve() });
     try {
       await take(context, drive);
-      return await work();
+      return await work({ life, check: (tx) => checkInside(context, tx, drive.driveId) });
     } finally {
       await giveBack(context, drive.driveId);
     }
@@ -92,14 +106,24 @@ async function giveBack(context: TurnContext, driveId: string): Promise<void> {
   }
 }
 
+async function giveBackInside(context: TurnContext, tx: MetadataTransaction, driveId: string): Promise<void> {
+  if (await hasTurn(context, tx, driveId)) await tx.settings.remove(keyOf(driveId));
+}
+
+async function checkInside(context: TurnContext, tx: MetadataTransaction, driveId: string): Promise<void> {
+  if (await hasTurn(context, tx, driveId)) return;
+  const sentence = `Another node may have resized drive ${driveId} meanwhile, since this one was not heard of: try again.`;
+  throw new DriveError('system', sentence, { drive: driveId });
+}
+
 /** A node that was taken to be gone meanwhile has lost its turn to another. */
-async function giveBackInside(
+async function hasTurn(
   { node: self }: TurnContext,
   tx: MetadataTransaction,
   driveId: string,
-): Promise<void> {
+): Promise<boolean> {
   const held = await tx.settings.get(keyOf(driveId));
-  if (held?.startsWith(`${self.nodeId} `) === true) await tx.settings.remove(keyOf(driveId));
+  return held?.startsWith(`${self.nodeId} `) === true;
 }
 
 function isTaken(driveId: string, { nodeId }: Node): DriveError {

@@ -13,6 +13,7 @@ import { isClaimedBy } from './drive-info.ts';
 import { findOwned } from './drive-lookup.ts';
 import { checkQuota } from './quota.ts';
 import { inResizeTurn } from './resize-turn.ts';
+import type { ResizeTurn } from './resize-turn.ts';
 import type { Info, SetDriveInput } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 import { showDrive } from './show-drive.ts';
@@ -29,9 +30,9 @@ export async function setDrive(
   const { sizeBytes } = input;
   const after =
     sizeBytes === undefined
-      ? await change(context, actor, driveId, input)
-      : await inResizeTurn(context, before, () =>
-          resizeAndSet(context, actor, driveId, { ...input, sizeBytes }),
+      ? await change({ context, actor, driveId, input })
+      : await inResizeTurn(context, before, (turn) =>
+          resizeAndSet({ context, actor, driveId, turn, input: { ...input, sizeBytes } }),
         );
   // Nothing that a shared drive let through may go on beside its one holder.
   if (after.claimType === 'exclusive' && before.claimType === 'shared') await leaveToHolder(context, driveId);
@@ -43,66 +44,61 @@ async function leaveToHolder(context: ServiceContext, driveId: string): Promise<
   await endExpiredClaims(context, driveId);
 }
 
-async function resizeAndSet(
-  context: ServiceContext,
-  actor: User,
-  driveId: string,
-  input: SetDriveInput & { readonly sizeBytes: number },
-): Promise<Drive> {
+/** What is to be changed of which drive, for whom. */
+interface Setting {
+  readonly context: ServiceContext;
+  readonly actor: User;
+  readonly driveId: string;
+  readonly input: SetDriveInput;
+}
+
+interface Resizing extends Setting {
+  readonly input: SetDriveInput & { readonly sizeBytes: number };
+  readonly turn: ResizeTurn;
+}
+
+async function resizeAndSet(resizing: Resizing): Promise<Drive> {
+  const { context, actor, driveId, input } = resizing;
   // Another resize may have come first.
   const { sizeBytes } = await findOwned(context.metadata.drives, actor.userId, driveId);
-  return input.sizeBytes > sizeBytes
-    ? await growAndSet(context, actor, driveId, input)
-    : await shrinkAndSet(context, actor, driveId, input);
+  return input.sizeBytes > sizeBytes ? await growAndSet(resizing) : await shrinkAndSet(resizing);
 }
 
 /** The volume grows first: a crash in between leaves it larger than the drive, which nobody sees. */
-async function growAndSet(
-  context: ServiceContext,
-  actor: User,
-  driveId: string,
-  input: SetDriveInput,
-): Promise<Drive> {
+async function growAndSet(resizing: Resizing): Promise<Drive> {
+  const { context, actor, driveId, input, turn } = resizing;
   const planned = await context.metadata.transaction(async (tx) => {
     const drive = await findOwned(tx.drives, actor.userId, driveId);
     return { drive, after: await checkedChange(context, tx, actor, drive, input) };
   });
   if (planned.after.sizeBytes > planned.drive.sizeBytes) {
     const spec = await context.volumeKeys.specOf(planned.drive);
-    await context.volumes.resize(spec, planned.after.sizeBytes);
+    await context.volumes.resize(spec, { life: turn.life, sizeBytes: planned.after.sizeBytes });
   }
-  return await change(context, actor, driveId, input);
+  return await change(resizing, turn);
 }
 
 /** The drive shrinks first: from then on nobody reads or writes what is cut off. */
-async function shrinkAndSet(
-  context: ServiceContext,
-  actor: User,
-  driveId: string,
-  input: SetDriveInput,
-): Promise<Drive> {
+async function shrinkAndSet(resizing: Resizing): Promise<Drive> {
+  const { context, actor, driveId, input, turn } = resizing;
   const before = await findOwned(context.metadata.drives, actor.userId, driveId);
-  if (input.sizeBytes !== undefined && input.sizeBytes < before.sizeBytes) {
+  if (input.sizeBytes < before.sizeBytes) {
     // A pool that cannot be reached must refuse this before the drive has changed.
     context.pools.threadsOf(before.poolName);
   }
-  const after = await change(context, actor, driveId, input);
+  const after = await change(resizing, turn);
   if (after.sizeBytes < before.sizeBytes) {
     await context.writes.quiesce(driveId);
     await endExpiredClaims(context, driveId);
     const spec = await context.volumeKeys.specOf(before);
-    await context.volumes.resize(spec, after.sizeBytes);
+    await context.volumes.resize(spec, { life: turn.life, sizeBytes: after.sizeBytes });
   }
   return after;
 }
 
-async function change(
-  context: ServiceContext,
-  actor: User,
-  driveId: string,
-  input: SetDriveInput,
-): Promise<Drive> {
+async function change({ context, actor, driveId, input }: Setting, turn?: ResizeTurn): Promise<Drive> {
   return await context.metadata.transaction(async (tx) => {
+    await turn?.check(tx);
     const drive = await findOwned(tx.drives, actor.userId, driveId);
     const after = await checkedChange(context, tx, actor, drive, input);
     await tx.drives.update(after);

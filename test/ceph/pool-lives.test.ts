@@ -42,6 +42,10 @@ test('what was let through before a node was kept out is not done over its new c
     const write = { volumeName: SCRATCH_DRIVE, task: { ...task, encoding: 'identity' } } as const;
     await thread.ensureOpen(spec);
     await expect(thread.call('write', { ...write, life: earlier })).rejects.toEqual(OVER);
+    const resize = { volumeName: SCRATCH_DRIVE, sizeBytes: MIB / 2 };
+    await expect(thread.call('resize', { ...resize, life: earlier })).rejects.toEqual(OVER);
+    const fill = { volumeName: SCRATCH_DRIVE, range: { offsetBytes: 0, lengthBytes: MIB } };
+    await expect(thread.call('fillHoles', { ...fill, life: earlier })).rejects.toEqual(OVER);
     const connection = {
       connectionId: 1,
       life: earlier,

@@ -238,7 +238,7 @@ function scratchVolumes(calls: string[]): Volumes {
   return {
     create: ({ volumeName }) => seen(`create ${volumeName}`, undefined),
     remove: ({ volumeName }) => seen(`remove ${volumeName}`, undefined),
-    resize: ({ volumeName }, sizeBytes) => seen(`resize ${volumeName} ${sizeBytes}`, undefined),
+    resize: ({ volumeName }, { sizeBytes }) => seen(`resize ${volumeName} ${sizeBytes}`, undefined),
     read: ({ volumeName }) => seen(`read ${volumeName}`, { pieces: noPieces(), abandon: () => undefined }),
     readWithDigest: () => Promise.reject(new Error('Nothing here has a digest.')),
     send: () => {
