@@ -144,6 +144,23 @@ export function describeClaimQueries(store: () => MetadataStore): void {
       expect(await store().drives.find(drive.driveId)).toMatchObject({ directEpoch: null });
     });
 
+    test('is found where its claim is no more', async () => {
+      const [held, left] = [await insertDrive(store(), { poolName: 'ceph' }), await insertDrive(store())];
+      for (const { driveId } of [held, left]) {
+        await put(sampleClaim(driveId, { epoch: 3 }));
+        await set(driveId, 3);
+      }
+      expect(await store().claims.listLeftOpen(9)).toEqual([]);
+      await put(sampleClaim(held.driveId, { epoch: 4 }), sampleClaim(left.driveId, { epoch: 4 }));
+      for (const { driveId } of [held, left]) await set(driveId, 2);
+      await set(held.driveId, 4);
+      const { driveId, poolName } = left;
+      expect(await store().claims.listLeftOpen(9)).toEqual([{ driveId, poolName }]);
+      expect(await store().claims.listLeftOpen(0)).toEqual([]);
+      await set(driveId, null);
+      expect(await store().claims.listLeftOpen(9)).toEqual([]);
+    });
+
     test('needs a drive', async () => {
       await expect(set(randomUUID(), 1)).rejects.toMatchObject({ code: 'missing' });
     });

@@ -204,6 +204,8 @@ export interface ClaimReader {
     limit: number;
     exceptPools?: readonly string[];
   }): Promise<readonly Claim[]>;
+  /** Drives whose `directEpoch` is that of no claim that there is, at most `limit`, in no order. */
+  listLeftOpen(limit: number): Promise<readonly Pick<Drive, 'driveId' | 'poolName'>[]>;
   /** How many claims there are, those whose lease has run out but that nobody has ended yet included. */
   count(): Promise<number>;
 }

@@ -3,6 +3,8 @@ import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
 import type { User } from '../core/user.ts';
+import { createClaimSweeper } from './claim-sweeper.ts';
+import { LEFT_OPEN_MS } from './limits.ts';
 import type { ClaimDriveInput, Info } from './service.ts';
 
 const A = '0000000a-0000-4000-8000-000000000000';
@@ -147,6 +149,33 @@ describe('the end of a claim by rbd', () => {
       expect(scratch.direct.keptOut).toContain(`machine ${epoch}`);
       expect((await directEpoch()) ?? null).toBeNull();
     }
+  });
+
+  test('that could not be carried through is made up for after a time also when nobody asks', async () => {
+    const { clock, context, direct, pool } = scratch;
+    const sweeper = createClaimSweeper({
+      ...context,
+      randomBytes: (lengthBytes) => new Uint8Array(lengthBytes),
+    });
+    await claim(A);
+    direct.open(drive.driveId, 1, 'machine');
+    direct.failure = new Error('The cluster is away.');
+    await expect(release(A)).rejects.toThrow('away');
+    direct.failure = null;
+    await sweeper.sweep();
+    clock.nowMs += LEFT_OPEN_MS - 1;
+    await sweeper.sweep();
+    pool.isActive = false;
+    clock.nowMs += 1;
+    await sweeper.sweep();
+    pool.isActive = true;
+    clock.nowMs += LEFT_OPEN_MS - 1;
+    await sweeper.sweep();
+    expect(direct.keptOut).toEqual([]);
+    clock.nowMs += 1;
+    await sweeper.sweep();
+    await sweeper.stop();
+    expect([direct.keptOut, await directEpoch()]).toEqual([['machine'], null]);
   });
 
   test('leaves the next holder alone when another node has carried it through already', async () => {

@@ -16,6 +16,10 @@ export const MAX_LEASE_SECONDS = 86_400;
 export const MAX_CLAIMS = 256;
 /** Expired claims that are looked at in one go. */
 export const MAX_SWEPT_CLAIMS = 1000;
+/** Drives that were left open past Drivebay when their claim ended, and are looked at in one go. */
+export const MAX_LEFT_OPEN = 1000;
+/** How long whoever has ended such a claim may take, at least, before others do it in its place; at most twice as long. */
+export const LEFT_OPEN_MS = 60_000;
 /** A drive that has been creating for longer is given up, also when another node may be at it. */
 export const CREATE_MS = 10 * 60_000;
 /** How long a resize waits for one of the same drive through another node. */

@@ -107,6 +107,7 @@ test('what runs on every request searches by an index', async () => {
     await opened.claims.list(['d', 'e', 'f']);
     await opened.claims.listExpired({ nowMs: 0, limit: 10 });
     await opened.claims.listExpired({ nowMs: 0, limit: 10, exceptPools: ['pool1', 'pool2'] });
+    await opened.claims.listLeftOpen(10);
   });
   expect(wholeTables(plans)).toEqual([]);
 });

@@ -62,6 +62,15 @@ export function createClaimReader(db: Kysely<Schema>, queries: ClaimQueries): Cl
       const wanted = exceptPools.length === 0 ? expired : expired.where(isOutside(exceptPools));
       return (await wanted.execute()).map(toClaim);
     },
+    async listLeftOpen(limit) {
+      const left = db
+        .selectFrom('drives')
+        .select(['drive_id', 'pool_name'])
+        .where('direct_epoch', 'is not', null)
+        .where(isUnclaimed)
+        .limit(limit);
+      return (await left.execute()).map((row) => ({ driveId: row.drive_id, poolName: row.pool_name }));
+    },
     async count() {
       const counted = db.selectFrom('claims').select((each) => each.fn.countAll().as('claims'));
       return Number((await counted.executeTakeFirstOrThrow()).claims);
@@ -78,6 +87,14 @@ function isOutside(poolNames: readonly string[]) {
         .whereRef('drives.drive_id', '=', 'claims.drive_id')
         .where('drives.pool_name', 'not in', poolNames),
     );
+}
+
+function isUnclaimed({ exists, not, selectFrom }: ExpressionBuilder<Schema, 'drives'>) {
+  const claims = selectFrom('claims')
+    .select('claims.drive_id')
+    .whereRef('claims.drive_id', '=', 'drives.drive_id')
+    .whereRef('claims.epoch', '=', 'drives.direct_epoch');
+  return not(exists(claims));
 }
 
 function toClaim(row: ClaimRow): Claim {

@@ -52,6 +52,7 @@ describe('opening SQLite', () => {
     ]) {
       database.exec(`drop table ${table}`);
     }
+    database.exec('drop index drives_by_direct_epoch');
     for (const column of [
       'last_epoch',
       'volume_name',

@@ -117,12 +117,16 @@ test('claims are found by their secret and listed in order by an index', async (
     await opened.claims.list(['d']);
     await opened.claims.list(['d', 'e', 'f']);
     await opened.claims.listExpired({ nowMs: 1, limit: 10 });
+    await opened.claims.listLeftOpen(10);
   });
   expect(plans).toEqual([
     expect.stringContaining('claims_by_secret (secret_hash=?)'),
     expect.stringContaining('claims_by_epoch (drive_id=?)'),
     expect.stringContaining('claims_by_epoch (drive_id=?)'),
     expect.stringContaining('claims_by_expiry (expires_at_ms<?)'),
+    expect.stringContaining('drives_by_direct_epoch'),
+    expect.stringContaining('SUBQUERY'),
+    expect.stringContaining('claims_by_epoch (drive_id=? AND epoch=?)'),
   ]);
 });
 
