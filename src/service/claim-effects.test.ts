@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { A, B } from '../../test/helpers/claim-scene.ts';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ClaimAccess } from '../core/claim.ts';
@@ -8,9 +9,6 @@ import type { User } from '../core/user.ts';
 import { ALL_USERS } from '../core/uuid.ts';
 import { prepareImaging } from './prepare-imaging.ts';
 import type { DriveWrite } from './service.ts';
-
-const A = '0000000a-0000-4000-8000-000000000000';
-const B = '0000000b-0000-4000-8000-000000000000';
 
 let scratch: ScratchService;
 let owner: User;

@@ -1,22 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createScratchService } from '../../test/helpers/scratch-service.ts';
+import { A, B, createClaimScene } from '../../test/helpers/claim-scene.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
 import type { User } from '../core/user.ts';
 import { createClaimSweeper } from './claim-sweeper.ts';
 import type { RenewClaimInput } from './service.ts';
 
-const A = '0000000a-0000-4000-8000-000000000000';
-const B = '0000000b-0000-4000-8000-000000000000';
-
 let scratch: ScratchService;
 let owner: User;
 let drive: Drive;
 
 beforeEach(async () => {
-  scratch = await createScratchService();
-  owner = await scratch.addUser();
-  drive = await scratch.addDrive(owner);
+  ({ scratch, owner, drive } = await createClaimScene());
 });
 
 afterEach(() => scratch[Symbol.asyncDispose]());

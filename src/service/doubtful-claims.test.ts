@@ -1,21 +1,17 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createScratchService } from '../../test/helpers/scratch-service.ts';
+import { A, createClaimScene } from '../../test/helpers/claim-scene.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
 import { createClaimSweeper } from './claim-sweeper.ts';
 
-const A = '0000000a-0000-4000-8000-000000000000';
-
 let scratch: ScratchService;
 let owner: User;
 let drive: Drive;
 
 beforeEach(async () => {
-  scratch = await createScratchService();
-  owner = await scratch.addUser();
-  drive = await scratch.addDrive(owner);
+  ({ scratch, owner, drive } = await createClaimScene());
   await scratch.service.claims.claim(owner, drive.driveId, { serverId: A });
   scratch.connections.open(drive.driveId, { serverId: A, epoch: 1, connections: 1, sinceMs: 0 });
 });
