@@ -99,6 +99,9 @@ test('servers are cut whose claim goes on, and what was let through before is wa
     isHeeded = true;
   });
   await expect.poll(() => scratch.connections.list(drive.driveId)).toEqual([]);
+  await new Promise((later) => {
+    setTimeout(later, 200);
+  });
   expect(isHeeded).toBe(false);
   endWrite();
   await heeding;

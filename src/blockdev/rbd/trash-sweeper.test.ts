@@ -1,11 +1,14 @@
 import { beforeEach, expect, test } from 'vitest';
 import { GIB } from '../../core/sizes.ts';
+import { systemError } from '../system-error.ts';
 import { TrashSweeper } from './trash-sweeper.ts';
 
 const NAME = 'drivebay-ab0b0c0d-1111-4222-8333-444455556666';
 
 interface Trashed {
   sizeBytes: number;
+  /** What becomes of an attempt to cut it. */
+  failure?: Error;
   snapshots: readonly string[];
   openCount: number;
 }
@@ -43,6 +46,8 @@ beforeEach(() => {
     close: () => undefined,
     sizeOf: (image: number) => imageAt(image).sizeBytes,
     resize(image: number, sizeBytes: number) {
+      const { failure } = imageAt(image);
+      if (failure !== undefined) throw failure;
       take(`cut ${ids()[image]} to ${sizeBytes / GIB}`);
       imageAt(image).sizeBytes = sizeBytes;
     },
@@ -77,4 +82,13 @@ test('what somebody has open, or what has clones, stays as it is', () => {
   put('c');
   sweeper.sweep(1);
   expect(done).toEqual(['remove c']);
+});
+
+test('what cannot be cut, as when another node is at it, keeps nobody from the rest; a mistake does', () => {
+  put('a', { sizeBytes: 17 * GIB, failure: systemError('EBUSY', 'rbd_resize') });
+  put('b');
+  sweeper.sweep(1);
+  expect(done).toEqual(['remove b']);
+  put('a', { sizeBytes: 17 * GIB, failure: new TypeError('A mistake.') });
+  expect(() => sweeper.sweep(1)).toThrow('A mistake.');
 });
