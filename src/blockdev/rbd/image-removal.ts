@@ -27,7 +27,8 @@ export function removeImage(calls: RemovalCalls, pool: IoContext, name: string):
   try {
     dropSnapshots(snapshots, image);
     const id = trash.idOf(image);
-    trash.put(pool, name);
+    // Another node may have put it there since it was opened.
+    unlessGone(() => trash.put(pool, name));
     return id;
   } finally {
     librbd.close(image);
@@ -45,8 +46,12 @@ function openIfWhole(librbd: Librbd, pool: IoContext, name: string): Image | nul
 
 /** What a create that was cut short has left cannot be opened, and has no place in the trash. */
 function removeBegun(librbd: Librbd, pool: IoContext, name: string): void {
+  unlessGone(() => librbd.remove(pool, name));
+}
+
+function unlessGone(remove: () => void): void {
   try {
-    librbd.remove(pool, name);
+    remove();
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error;
   }
