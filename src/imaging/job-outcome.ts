@@ -4,8 +4,9 @@ import type { VolumeSpec } from '../data-workers/volume.ts';
 import { ImagingStopped } from './engine-hooks.ts';
 
 /**
- * How a run of a job ended. `done`: with the volume that is the target's from now on, null for the one that it has. `failed`: for good, with a sentence for the drive's owner. `stopped`: it goes back into the
- * queue. `waiting`: the same, and a pool must come back first.
+ * How a run of a job ended. `done`: with the volume that is the target's from now on, null for the one that it has.
+ * `failed`: for good, with a sentence for the drive's owner. `stopped`: it goes back into the queue. `waiting`: the same,
+ * and a pool must come back first.
  */
 export type JobOutcome =
   | { readonly kind: 'done'; readonly volumeName: string | null }

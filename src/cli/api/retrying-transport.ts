@@ -14,8 +14,8 @@ export interface RetryEnvironment {
 
 /**
  * Sends again what failed for a passing reason: 503 (after the time that the server names), and broken connections, also
- * those of a load balancer to the node behind it, where doing it twice is the same as once. A server that refuses the very first connection is not there: that fails
- * at once.
+ * those of a load balancer to the node behind it, where doing it twice is the same as once. A server that refuses the
+ * very first connection is not there: that fails at once.
  */
 export function retrying(inner: Transport, environment: RetryEnvironment): Transport {
   const closing = new AbortController();

@@ -4,8 +4,8 @@ import { monitorHosts, rbdPath } from './rbd-image.ts';
 import { xmlText } from './xml-text.ts';
 
 /**
- * A `disk` element for a domain of libvirt that uses the drive in Ceph. Its two secrets are libvirt's own: the user's key, under the usage that Ceph's
- * manual gives it, and the passphrase, under the drive's UUID.
+ * A `disk` element for a domain of libvirt that uses the drive in Ceph. Its two secrets are libvirt's own: the user's key,
+ * under the usage that Ceph's manual gives it, and the passphrase, under the drive's UUID.
  */
 export function rbdLibvirtDisk(drive: RbdDrive): string {
   const { image, driveId } = drive;
