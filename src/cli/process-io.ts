@@ -2,15 +2,12 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WriteStream } from 'node:tty';
 import { openHttpTransport } from './api/http-transport.ts';
-import { systemCode } from './cli-error.ts';
+import { fileError, systemCode } from './cli-error.ts';
 import type { CliIo, TerminalSize } from './cli-io.ts';
 
 /** The io of a real process. What takes calls that Node lacks is passed in. */
 export function processIo(native: Pick<CliIo, 'nextDataBytes' | 'sha256Pair'>): CliIo {
-  // A reader such as `head` that has seen enough is no failure of ours.
-  process.stdout.on('error', (error) => {
-    if (systemCode(error) !== 'EPIPE') throw error;
-  });
+  process.stdout.on('error', outputFailed);
   return {
     stdout: process.stdout,
     stderr: process.stderr,
@@ -34,6 +31,14 @@ export function processIo(native: Pick<CliIo, 'nextDataBytes' | 'sha256Pair'>): 
       return () => void process.off('SIGINT', listener).off('SIGTERM', listener);
     },
   };
+}
+
+/** Ends the process: what it would say has nowhere to go. A reader such as `head` that has seen enough is no failure. */
+function outputFailed(error: Error): void {
+  if (systemCode(error) === 'EPIPE') return;
+  const { message } = fileError('write', 'standard output', error) as Error;
+  process.stderr.write(`drivebay: ${message}\n`);
+  process.exit(1);
 }
 
 /** Some terminals do not say how large they are: those are taken to be of the usual size. */
