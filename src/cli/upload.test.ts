@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { truncateSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,6 +92,18 @@ test('what the file system calls a hole is not read', async () => {
   expect(result.json()).toMatchObject({ moved: BLOCK_BYTES, zero: 5 * BLOCK_BYTES });
   expect(server.bytesOf(driveId).equals(image('dzzzzz'))).toBe(true);
   expect(asked).toEqual([0, BLOCK_BYTES]);
+});
+
+test('a file that becomes shorter while it is read fails the upload', async () => {
+  const path = await file('a.img', image('dddddd'));
+  const driveId = server.addDrive(Buffer.alloc(6 * BLOCK_BYTES));
+  server.intervene = ({ path: asked }) => {
+    if (asked.endsWith('/write/0')) truncateSync(path, 2 * BLOCK_BYTES);
+    return undefined;
+  };
+  const result = await runCli(server, ['upload', path, driveId, '--parallel', '1']);
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain(`${path} became shorter while it was read`);
 });
 
 test('only blocks that differ are sent to a drive that holds something', async () => {

@@ -67,14 +67,21 @@ class Upload {
     this.#context.progress.advance(block.sizeBytes);
   }
 
-  /** A source of unknown length must not hold more than the drive. */
+  /** A source of known length must still have it, one of unknown length must not hold more than the drive. */
   async expectEnd(): Promise<void> {
-    if (this.#source.sizeBytes !== null || this.#context.interruption.hasHappened) return;
-    const beyondBytes = await this.#source.read(this.#context.driveBytes, Buffer.alloc(1));
-    if (beyondBytes > 0) {
-      const reason = `${this.#source.name} holds more than the drive's ${this.#context.driveBytes} bytes`;
+    if (this.#context.interruption.hasHappened) return;
+    const { name, sizeBytes } = this.#source;
+    // What a file loses while it is read looks like a hole.
+    if (sizeBytes !== null && sizeBytes > 0 && !(await this.#hasByteAt(sizeBytes - 1)))
+      throw new CliError('failed', `${name} became shorter while it was read`);
+    if (sizeBytes === null && (await this.#hasByteAt(this.#context.driveBytes))) {
+      const reason = `${name} holds more than the drive's ${this.#context.driveBytes} bytes`;
       throw new CliError('failed', `${reason}; the drive now has its beginning`);
     }
+  }
+
+  async #hasByteAt(offsetBytes: number): Promise<boolean> {
+    return (await this.#source.read(offsetBytes, Buffer.alloc(1))) > 0;
   }
 
   /** Brings the block into its buffer; a hole is not even read. */
