@@ -1,4 +1,4 @@
-import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -42,6 +42,16 @@ test('a download makes the file equal to the drive and leaves zero blocks as hol
     moved: 2 * BLOCK_BYTES + 333,
     zero: 6 * BLOCK_BYTES,
   });
+});
+
+test('blocks that the map calls data become holes when they are zero', async () => {
+  const bytes = image('dzzzzzzd');
+  const driveId = server.addDrive(bytes);
+  server.hasMap = false;
+  const result = await runCli(server, ['download', driveId, path]);
+  expect(result.exitCode).toBe(0);
+  expect((await readFile(path)).equals(bytes)).toBe(true);
+  expect((await stat(path)).blocks * 512).toBeLessThan(3 * BLOCK_BYTES);
 });
 
 test('the file has its name only when all of it is there', async () => {
@@ -145,6 +155,14 @@ test.each([
   const packed = await readFile(`${path}.${ending}`);
   expect(packed.length).toBeLessThan(100_000);
   expect(unpack(packed).equals(bytes)).toBe(true);
+});
+
+test.each(['gz', 'zst'])('a full disk under a .%s file is told', async (ending) => {
+  const driveId = server.addDrive(Buffer.concat([noise('full', 3 * BLOCK_BYTES), image('dd')]));
+  await symlink('/dev/full', `${path}.${ending}.drivebay-part`);
+  const result = await runCli(server, ['download', driveId, `${path}.${ending}`, '--parallel', '1']);
+  expect(result.stderr).toBe(`drivebay: cannot write ${path}.${ending}: the disk is full\n`);
+  expect(result.exitCode).toBe(1);
 });
 
 test('a device such as /dev/null takes the bytes as a pipe does', async () => {

@@ -30,8 +30,9 @@ interface DownloadFlags extends TransferFlags {
 
 const EXAMPLES = `
 FILE may be a file, a block device or - for a pipe. FILE.gz and FILE.zst are packed on the way (--raw: written as it is).
-What is zero becomes a hole in FILE. Every piece is checked against the SHA-256 that the server gives. Until all is there
-the file is called FILE.drivebay-part; after an interruption the same command continues with what that holds.
+Blocks of 4 MiB that are zero become holes in FILE. Every piece is checked against the SHA-256 that the server gives.
+Until all is there the file is called FILE.drivebay-part; after an interruption the same command continues with what that
+holds.
 
 Examples:
   drivebay download web-1 web-1.img

@@ -60,9 +60,10 @@ async function run(context: TransferContext, task: (block: Block) => Promise<voi
   }
 }
 
-/** Into a file where nothing was: zeros are there already. */
+/** Into a file where nothing was: zeros are there already. The map may call data what was written as zeros. */
 async function fill(remote: DriveReader, target: SeekableTarget, block: Block): Promise<void> {
-  if (await remote.loadData(block)) await target.write(block.offsetBytes, block.buffer);
+  if ((await remote.loadData(block)) && !isZero(block.buffer))
+    await target.write(block.offsetBytes, block.buffer);
 }
 
 /** Into a file that may hold anything. */
@@ -71,7 +72,8 @@ async function update(remote: DriveReader, target: SeekableTarget, block: Block)
   if (!isHole) await target.read(block.offsetBytes, block.buffer);
   const isLocalZero = isHole || isZero(block.buffer);
   if (!isLocalZero && (await remote.holds(block))) return;
-  if (await remote.loadData(block)) await target.write(block.offsetBytes, block.buffer);
+  const isData = (await remote.loadData(block)) && !isZero(block.buffer);
+  if (isData) await target.write(block.offsetBytes, block.buffer);
   else if (!isLocalZero) await target.write(block.offsetBytes, zeros(block.sizeBytes));
 }
 

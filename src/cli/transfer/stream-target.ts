@@ -68,11 +68,16 @@ export async function openPackedTarget(path: string, packing: Packing): Promise<
   };
 }
 
+/** A stream that is destroyed may leave the write under way unanswered, and tells later ones nothing of the reason. */
 function writeTo(stream: Writable, bytes: Buffer, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => reject(fileError('write', name, error) as Error);
+    stream.once('error', fail);
     stream.write(bytes, (error) => {
-      if (error === null || error === undefined) resolve();
-      else reject(fileError('write', name, error));
+      stream.off('error', fail);
+      const reason = stream.errored ?? error;
+      if (reason === null || reason === undefined) resolve();
+      else fail(reason);
     });
   });
 }
