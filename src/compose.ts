@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { POOL_LIVES_BYTES, poolLife } from './blockdev/pool-lives.ts';
@@ -19,7 +18,7 @@ import { createHttpServer } from './http/http-server.ts';
 import type { HttpAddress } from './http/http-server.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/limits.ts';
 import { openKeyVault } from './compose-keys.ts';
-import { lockDataDirectory } from './compose-data-directory.ts';
+import { lockDataDirectory, makeDataDirectory } from './compose-data-directory.ts';
 import { openMetadata } from './compose-metadata.ts';
 import { registerMetrics } from './compose-metrics.ts';
 import { joinNodes, ownDrain, ownNodeDuties, reachableAddress } from './compose-node.ts';
@@ -41,6 +40,7 @@ import type { MetadataStore } from './metadata/metadata-store.ts';
 import type { MovingRunner } from './moving/moving-runner.ts';
 import { systemClock } from './runtime/clock.ts';
 import type { Lifecycle } from './runtime/lifecycle.ts';
+import { listenError } from './runtime/listen-error.ts';
 import { createClaimSweeper } from './service/claim-sweeper.ts';
 import { DriveActivity } from './service/drive-activity.ts';
 import { createCounterBuffer } from './service/counter-buffer.ts';
@@ -150,7 +150,7 @@ async function openDataDirectory(
   { config, lifecycle, log }: ServerOptions,
   onBack: () => void,
 ): Promise<MetadataStore> {
-  mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
+  makeDataDirectory(config.dataDirectory);
   const lock = lockDataDirectory(config.dataDirectory);
   lifecycle.own('data directory lock', () => lock[Symbol.dispose]());
   const metadata = await openMetadata(config, { log, onBack });
@@ -297,5 +297,8 @@ async function listen(
     port: config.listen.port,
   });
   lifecycle.own('http', () => server.close());
-  return await server.listen();
+  const { host, port } = config.listen;
+  return await server.listen().catch((error: unknown) => {
+    throw listenError(error, { place: `${host}:${port}`, flag: '--listen' });
+  });
 }

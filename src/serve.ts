@@ -2,7 +2,6 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from './compose.ts';
 import type { RunningServer } from './compose.ts';
-import { CliError } from './cli/cli-error.ts';
 import type { Config } from './config/config.ts';
 import { readConfig } from './read-config.ts';
 import type { CredentialKeeper, Credentials } from './service/start-up.ts';
@@ -23,33 +22,12 @@ export async function runServer(flags: Readonly<Record<string, string>>): Promis
     log.fatal({ err: error }, 'a thread has died; what was acknowledged is on disk');
     process.exit(1);
   };
-  let server: RunningServer;
-  try {
-    server = await startServer({ config, log, lifecycle, crash, credentialKeeper: keeperOf(config) });
-  } catch (error) {
-    throw startFailure(error, config);
-  }
+  const server = await startServer({ config, log, lifecycle, crash, credentialKeeper: keeperOf(config) });
   if (server.firstUser !== null && config.firstAdmin === null)
     announceFirstUser(config, server, server.firstUser);
   log.info({ url: server.address.url, dataDirectory: config.dataDirectory }, 'ready');
   const signal = await stopSignal;
   log.info({ signal }, 'stopping');
-}
-
-function startFailure(error: unknown, config: Config): Error {
-  if (!(error instanceof Error)) return new Error(String(error));
-  const code = 'code' in error ? error.code : null;
-  const { host, port } = config.listen;
-  if (code === 'EADDRINUSE') {
-    return new CliError(
-      'failed',
-      `${host}:${port} is in use by another program: choose another with --listen.`,
-    );
-  }
-  if (code === 'EACCES' || code === 'EADDRNOTAVAIL') {
-    return new CliError('failed', `${host}:${port} cannot be listened on: ${error.message}.`);
-  }
-  return error;
 }
 
 /** Where the first user's credentials are kept. */

@@ -15,7 +15,16 @@ const COMMAND_TIMEOUT_MS = 30_000;
 
 /** Keys given as they are. */
 export function textKeyRing(text: string): KeyRingSource {
-  return { replace: null, load: () => Promise.resolve(parseKeyRing(text)) };
+  return {
+    replace: null,
+    async load() {
+      try {
+        return parseKeyRing(text);
+      } catch (cause) {
+        throw new Error(`DRIVEBAY_MASTER_KEY: ${messageOf(cause)}`, { cause });
+      }
+    },
+  };
 }
 
 /** Keys that a shell command prints. */
@@ -91,7 +100,11 @@ function readKeyFile(file: string): string | null {
 }
 
 function replaceFile(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600, flush: true });
+  try {
+    writeFileSync(`${file}.new`, text, { mode: 0o600, flush: true });
+  } catch (cause) {
+    throw new Error(`The master key ${file} cannot be written: ${messageOf(cause)}.`, { cause });
+  }
   renameSync(`${file}.new`, file);
   const fd = openSync(dirname(file), 'r');
   try {

@@ -7,6 +7,7 @@ import type { SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { DriveError } from '../core/errors.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { listenError, requireSocketPath } from '../runtime/listen-error.ts';
 import { readTlsPair, watchTlsFiles } from '../runtime/tls-files.ts';
 import type { TlsFiles } from '../runtime/tls-files.ts';
 import type { Attachment, AttachmentService } from '../service/service.ts';
@@ -89,17 +90,22 @@ class NbdListeners implements NbdServer {
   ): Promise<{ host: string; port: number }> {
     const server = this.#newServer((socket) => this.#accept(socket, tls, socket.remoteAddress ?? ''));
     server.listen(tcp);
-    await once(server, 'listening');
+    await once(server, 'listening').catch((error: unknown) => {
+      throw listenError(error, { place: `${tcp.host}:${tcp.port}`, flag: '--nbd-listen' });
+    });
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('The NBD listener has no address.');
     return { host: tcp.host, port: address.port };
   }
 
   async #listenUnix(path: string): Promise<void> {
+    requireSocketPath(path, '--nbd-socket');
     await removeStaleSocket(path);
     const server = this.#newServer((socket) => this.#accept(socket, { mode: 'off' }, 'unix'));
     server.listen(path);
-    await once(server, 'listening');
+    await once(server, 'listening').catch((error: unknown) => {
+      throw listenError(error, { place: path, flag: '--nbd-socket' });
+    });
     await chmod(path, SOCKET_MODE);
   }
 

@@ -14,11 +14,18 @@ export interface TlsPair {
   readonly key: Buffer;
 }
 
-/** Reads the pair, and throws unless the two belong together. */
+/** Reads the pair. @throws Error with a sentence unless the two can be read and belong together */
 export async function readTlsPair({ certFile, keyFile }: TlsFiles): Promise<TlsPair> {
-  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
-  createSecureContext({ cert, key });
-  return { cert, key };
+  try {
+    const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+    createSecureContext({ cert, key });
+    return { cert, key };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`The TLS certificate ${certFile} with the key ${keyFile} cannot be used: ${reason}.`, {
+      cause,
+    });
+  }
 }
 
 /**
