@@ -83,6 +83,11 @@ async function readControlBody(exchange: Exchange, limits: HttpLimits): Promise<
   if (encoding !== 'identity' && encoding !== '') {
     throw usage(`The Content-Encoding "${quoted(encoding)}" is not taken by this command.`);
   }
+  // Node undoes the chunks and hands on what else was done to the body as it is.
+  const transfer = req.headers['transfer-encoding']?.trim().toLowerCase() ?? 'chunked';
+  if (transfer !== 'chunked') {
+    throw usage(`The Transfer-Encoding "${quoted(transfer)}" is not taken; only chunked is.`);
+  }
   if (Number(req.headers['content-length'] ?? 0) > limits.controlBodyBytes) throw bodyTooLarge(limits);
   const chunks: Uint8Array[] = [];
   for await (const chunk of body.chunks()) {

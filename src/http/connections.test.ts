@@ -134,6 +134,16 @@ describe('paths on the wire', () => {
     expect(await chunked(10)).toBe('HTTP/1.1 200');
     expect(await chunked(70_000)).toBe('HTTP/1.1 413');
   });
+
+  test('chunks of what is packed besides are refused, not taken for the text itself', async () => {
+    await using harness = await listeningHarness();
+    using client = rawClient(harness.address);
+    const headers = { 'Transfer-Encoding': 'gzip, chunked', Connection: 'close' };
+    client.send(`${head('POST /drives/create', headers)}6\r\nsize 1\r\n0\r\n\r\n`);
+    const { text } = await client.closed();
+    expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(text).toContain('The Transfer-Encoding "gzip, chunked" is not taken; only chunked is.');
+  });
 });
 
 describe('connections over the limit', () => {
