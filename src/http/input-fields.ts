@@ -27,6 +27,7 @@ export function optionalSizeField(description: string): InputField<number | null
 }
 
 function parseSize(key: string, value: FieldValue): number {
+  refuseList(key, value);
   const isNumber = typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
   const sizeBytes = isNumber ? value : typeof value === 'string' ? parseSizeBytes(value) : null;
   if (sizeBytes !== null) return sizeBytes;
@@ -44,6 +45,7 @@ export function countField(description: string): InputField<number | null> {
 }
 
 function parseCount(key: string, value: FieldValue): number {
+  refuseList(key, value);
   const isDigits = typeof value === 'string' && /^[0-9]{1,16}$/.test(value);
   const count = typeof value === 'number' || isDigits ? Number(value) : -1;
   if (Number.isSafeInteger(count) && count >= 0) return count;
@@ -81,6 +83,7 @@ export function choiceField<Choice extends string>(
     { description },
   );
   const parse = (key: string, value: FieldValue): Choice => {
+    refuseList(key, value);
     const choice = choices.find((candidate) => candidate === value);
     if (choice !== undefined) return choice;
     throw usage(`The ${key} "${quoted(String(value))}" is not one of ${choices.join(', ')}.`);
@@ -92,7 +95,17 @@ export function choiceField<Choice extends string>(
 export function flagField(description: string): InputField<boolean> {
   const choice = choiceField(['true', 'false'], description);
   const schema = Type.Union([Type.Literal('true'), Type.Literal('false'), Type.Boolean()], { description });
-  return { schema, parse: (key, value) => choice.parse(key, String(value)) === 'true' };
+  const parse = (key: string, value: FieldValue): boolean => {
+    refuseList(key, value);
+    return choice.parse(key, String(value)) === 'true';
+  };
+  return { schema, parse };
+}
+
+/** A list of one looks like the one in a sentence that says what is wrong with it. */
+function refuseList(key: string, value: FieldValue): void {
+  if (typeof value === 'object')
+    throw usage(`The value of ${quoted(key)} is a list; the key takes one value.`);
 }
 
 /** Text of a limited length, without control characters other than tab and newline. */
@@ -113,9 +126,9 @@ export function parseText(key: string, value: FieldValue, maxBytes: number): str
   return value;
 }
 
-function hasControlCharacters(text: string): boolean {
-  // eslint-disable-next-line no-control-regex -- finding them is what this is for
-  return /[\u0000-\u0008\u000b-\u001f\u007f]/.test(text);
+/** Whether there are any but tab and newline, also of those beyond ASCII, which some terminals obey as well. */
+export function hasControlCharacters(text: string): boolean {
+  return /(?![\t\n])\p{Cc}/u.test(text);
 }
 
 /** Words with spaces between them; in JSON also an array. */
@@ -126,6 +139,7 @@ export function wordsField(limit: ListLimit, description: string): InputField<re
 /** One UUID in lower case. */
 export function uuidField(description: string): InputField<string> {
   const parse = (key: string, value: FieldValue): string => {
+    refuseList(key, value);
     if (typeof value === 'string' && isUuid(value)) return value;
     throw usage(`The ${key} "${quoted(String(value))}" is not a UUID in lower case.`);
   };

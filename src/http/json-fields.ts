@@ -28,14 +28,16 @@ function parseJson(text: string): unknown {
 function fieldValue(key: string, value: unknown): FieldValue {
   if (!key.isWellFormed()) throw usage('A key of the JSON body is not valid Unicode.');
   if (typeof value === 'number' || typeof value === 'boolean') return value;
-  if (isUnicode(value)) return value;
-  if (Array.isArray(value) && value.every(isUnicode)) return value;
+  if (isText(value) || (Array.isArray(value) && value.every(isText))) {
+    if ([value].flat().every((text) => text.isWellFormed())) return value;
+    throw usage(`The value of ${quoted(key)} is not valid Unicode.`);
+  }
   const allowed = 'a string, a number or an array of strings';
   throw usage(`The value of ${quoted(key)} is not ${allowed}.`);
 }
 
-function isUnicode(value: unknown): value is string {
-  return typeof value === 'string' && value.isWellFormed();
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 /** The keys of the outermost object of valid JSON, each as often as it is there: JSON.parse keeps only the last. */

@@ -24,6 +24,8 @@ describe('lists at scale', () => {
     'tag=two+words',
     'tag=',
     'tag=%ff',
+    'tag=%00',
+    'tag=a%C2%9B',
     'limit=1&limit=2',
     'limit=1&colour=red',
   ])('?%s is 400', async (query) => {

@@ -1,6 +1,7 @@
 import { parseSizeBytes } from '../core/sizes.ts';
 import { isUuid } from '../core/uuid.ts';
 import { quoted, usage } from './error-table.ts';
+import { hasControlCharacters } from './input-fields.ts';
 
 /** The parameters after the question mark, each of them once. */
 export type Query = ReadonlyMap<string, string>;
@@ -71,7 +72,8 @@ export function parseListPart(query: Query, maxLimit: number): ListPart {
   const tag = query.get('tag');
   if (after !== undefined && !isUuid(after))
     throw usage(`after "${quoted(after)}" is not a UUID in lower case.`);
-  if (tag !== undefined && !/^\S+$/.test(tag)) throw usage(`tag "${quoted(tag)}" is not one word.`);
+  if (tag !== undefined && (!/^\S+$/.test(tag) || hasControlCharacters(tag)))
+    throw usage(`tag "${quoted(tag)}" is not one word.`);
   return {
     ...(limit === undefined ? {} : { limit: parseLimit(limit, maxLimit) }),
     ...(after === undefined ? {} : { after }),
