@@ -128,8 +128,9 @@ describe('attach --rbd', () => {
 
   afterEach(() => rm(directory, { recursive: true }));
 
-  function addEncrypted(): void {
-    server.addDrive(Buffer.alloc(0), { drive: DRIVE, name: 'web', 'encryption:cipher': 'aes-xts-plain' });
+  function addEncrypted(info: Record<string, string> = {}): void {
+    const encrypted = { drive: DRIVE, name: 'web', 'encryption:cipher': 'aes-xts-plain' };
+    server.addDrive(Buffer.alloc(0), { ...encrypted, ...info });
   }
 
   test('claims by rbd, and prints where the image is as each program takes it', async () => {
@@ -177,7 +178,7 @@ describe('attach --rbd', () => {
     expect(await readdir(directory)).toEqual([]);
   });
 
-  test('of an encrypted drive leaves no claim when the one by rbd is refused', async () => {
+  test('of an encrypted drive leaves no claim and no passphrase when the one by rbd is refused', async () => {
     addEncrypted();
     const elsewhere = {
       status: 400,
@@ -192,6 +193,21 @@ describe('attach --rbd', () => {
     const refused = await runCli(server, ['attach', 'web', '--rbd', '--secret-file', key]);
     expect(refused.stderr).toContain('In no Ceph');
     expect([claims, server.count(/release$/)]).toEqual([2, 1]);
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  test('of an encrypted drive outside Ceph, or a shared one, is refused before anything is filled', async () => {
+    addEncrypted({ pool: 'default' });
+    const pools = { status: 200, body: '[{"pool": "default", "kind": "file"}]' };
+    server.intervene = ({ path }) => (path === '/admin/pools/info' ? pools : undefined);
+    const args = ['attach', 'web', '--rbd', '--secret-file', key];
+    const outside = await runCli(server, args);
+    expect([outside.exitCode, outside.stderr]).toEqual([2, expect.stringContaining('in no pool in Ceph')]);
+    server.intervene = () => undefined;
+    addEncrypted({ 'claim:type': 'shared' });
+    const shared = await runCli(server, args);
+    expect([shared.exitCode, shared.stderr]).toEqual([2, expect.stringContaining('is shared')]);
+    expect(server.count(/claim|export/)).toBe(0);
   });
 
   test('says so when the server knows nothing of it', async () => {

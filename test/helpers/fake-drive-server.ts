@@ -166,7 +166,7 @@ export class FakeDriveServer {
   }
 
   #administer(words: readonly string[], body: Buffer): Answer {
-    this.bodies.push(body.toString());
+    if (body.length > 0) this.bodies.push(body.toString());
     const path = words.join('/');
     if (path === 'users/create') return json({ user: FAKE_USER, ...fieldsOf(body), key: 'shown-once' });
     if (path === 'users/info') return json(this.users);

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { textOf, type Fields, type Info } from '../api/api-client.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { passphraseOf, replaceKeyFile } from '../key-file.ts';
@@ -30,13 +31,19 @@ export async function claimByRbd(session: Session, request: RbdClaimRequest): Pr
   if (secretFile === null) {
     throw usageError('the drive is encrypted: say by --secret-file where its passphrase is to be written');
   }
+  if (textOf(info, 'claim:type') === 'shared')
+    throw usageError('the drive is shared: only one that is exclusive can be reached by rbd');
+  await refuseOutsideCeph(session, driveId);
   await session.api.claim(driveId, fields);
+  let isExported = false;
   try {
     await exportPassphrase(session, driveId, secretFile);
+    isExported = true;
     // It holds the drive already.
     const { takeover: _, ...again } = fields;
     return { claim: await claim(session, driveId, again), secretFile };
   } catch (error) {
+    if (isExported) await rm(secretFile, { force: true });
     // Nobody would know of what it holds.
     await session.api.release(driveId, serverId);
     throw error;
@@ -45,6 +52,16 @@ export async function claimByRbd(session: Session, request: RbdClaimRequest): Pr
 
 async function claim(session: Session, driveId: string, fields: Fields): Promise<Info> {
   return await session.api.claim(driveId, { ...fields, protocol: 'rbd' });
+}
+
+/** Before its holes are filled, which takes the room of the whole drive. */
+async function refuseOutsideCeph({ api, client }: Session, driveId: string): Promise<void> {
+  const { pool } = await api.anyInfo(driveId).catch((error: unknown) => {
+    throw isMissing(error) ? onlyAdministrators(error) : error;
+  });
+  const pools = await client.getInfos('/admin/pools/info');
+  if (pools.find((candidate) => candidate['pool'] === pool)?.['kind'] !== 'file') return;
+  throw usageError(`the drive is in no pool in Ceph, but in ${String(pool)}: attach it by NBD`);
 }
 
 async function exportPassphrase({ api }: Session, driveId: string, secretFile: string): Promise<void> {
