@@ -44,7 +44,10 @@ const FILE_PROBLEMS: Readonly<Record<string, string>> = {
 export function fileError(action: 'read' | 'write', path: string, error: unknown): unknown {
   const code = systemCode(error);
   if (code === null || error instanceof CliError) return error;
-  const problem = FILE_PROBLEMS[code] ?? (error instanceof Error ? error.message : code);
+  const isPlaceMissing = code === 'ENOENT' && action === 'write';
+  const problem = isPlaceMissing
+    ? 'its directory does not exist'
+    : (FILE_PROBLEMS[code] ?? (error instanceof Error ? error.message : code));
   return new CliError(
     code === 'ENOENT' && action === 'read' ? 'usage' : 'failed',
     `cannot ${action} ${path}: ${problem}`,

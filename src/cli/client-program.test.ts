@@ -102,6 +102,15 @@ test('a server that is not there fails at once and says what to check', async ()
   expect(sleeps).toBe(0);
 });
 
+test('a server without TLS behind an https URL is told in words', async () => {
+  const env = { DRIVEBAY_URL: server.url.replace('http:', 'https:') };
+  const result = await runCli(server, ['list'], { env });
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toMatch(
+    /^drivebay: cannot reach https:\S+: it does not speak TLS there; [^:]*http:\/\//,
+  );
+});
+
 test('503 is tried again after the time that the server names', async () => {
   const sleeps: number[] = [];
   const answers = [{ status: 503, headers: { 'retry-after': '7' } }, { status: 503 }];

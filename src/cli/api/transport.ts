@@ -62,7 +62,10 @@ export function connectionError(url: URL, error: unknown): ConnectionError {
       'name the authority with --ca or DRIVEBAY_CA';
     return new ConnectionError(code, sentence, error);
   }
-  const reason = error instanceof Error && error.message !== '' ? error.message : code;
+  const message = error instanceof Error && error.message !== '' ? error.message : code;
+  // What OpenSSL says of bytes that are no TLS has many lines, and not this.
+  const isPlain = code === 'EPROTO' && message.includes('wrong version number');
+  const reason = isPlain ? 'it does not speak TLS there; should the URL begin with http://?' : message;
   return new ConnectionError(code, `cannot reach ${url.origin}: ${reason}`, error);
 }
 
