@@ -46,6 +46,11 @@ test('control characters in names do not reach the terminal', async () => {
   expect((await runCli(server, ['list'])).text).toContain('x?[2J\\ny');
 });
 
+test('what turns the direction of text does not reach the terminal', async () => {
+  Object.assign(server.drives.get(SECOND)?.info ?? {}, { name: 'x\u202Ey\u2066z' });
+  expect((await runCli(server, ['list'])).text).toContain('x?y?z');
+});
+
 test.each([
   ['its name', 'web'],
   ['the start of its UUID', 'aaaa1'],

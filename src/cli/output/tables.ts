@@ -59,7 +59,12 @@ export function printJson(out: Writable, value: unknown): void {
   out.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Names are other people's text: control characters must not reach the terminal. */
+/**
+ * Names are other people's text: control characters must not reach the terminal, nor those that turn the direction of
+ * what follows, so that a row would show another UUID.
+ */
 function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => (character === '\n' ? '\\n' : '?'));
+  return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) =>
+    character === '\n' ? '\\n' : '?',
+  );
 }
