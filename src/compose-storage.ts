@@ -17,6 +17,7 @@ import type { StoredVolume } from './data-workers/volume.ts';
 import { openThreadPools } from './data-workers/thread-pools.ts';
 import type { PoolSpec } from './blockdev/pool-spec.ts';
 import type { VolumeCopies } from './data-workers/volume-copies.ts';
+import { poolFailure } from './data-workers/pool-failure.ts';
 import { createImagingRunner, IMAGING_LIMITS } from './imaging/imaging-runner.ts';
 import type { ImagingRunner } from './imaging/imaging-runner.ts';
 import { THREAD_BUFFER_BYTES } from './imaging/imaging-operations.ts';
@@ -213,6 +214,8 @@ export async function measure(copies: VolumeCopies, volume: StoredVolume): Promi
   let dataBytes = 0;
   try {
     for await (const stretch of copies.stretches(volume)) dataBytes += stretch.lengthBytes;
+  } catch (error) {
+    throw poolFailure(error, volume);
   } finally {
     await copies.close(volume);
   }

@@ -60,6 +60,12 @@ test('a move that cannot be is refused, says why, and changes nothing', async ()
   expect(await adminInfo(server, drive)).not.toHaveProperty('moving:to');
 });
 
+test('a drive that its pool cannot read is refused as one whose pool is away, not as a mistake of the server', async () => {
+  const drive = await createIn('one');
+  await rm(volumeFile(base, 'one', drive));
+  expect(await move(drive, 'two')).toMatch(/^503 Pool one cannot be used at present \(ENOENT\)/);
+});
+
 test('a drive that is where it is to be is left alone, and so is one whose move is cancelled afterwards', async () => {
   const drive = await createIn('one');
   expect(await move(drive, 'one')).toBe('200');
