@@ -107,6 +107,7 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'create':
       return await create(pool, request);
     case 'remove':
+      if (request.life !== null) refuseEarlierLife(setup.pool, request.life);
       return await pool.remove(request.volumeName);
     case 'fence':
       return await pool.fence?.(request.nodeId);

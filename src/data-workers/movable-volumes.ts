@@ -43,9 +43,12 @@ class MovableVolumes implements Volumes {
     await this.#volumes.create(spec, passphrase);
   }
 
-  async remove(volume: StoredVolume, { isLeft } = { isLeft: false }): Promise<void> {
+  async remove(
+    volume: StoredVolume,
+    { isLeft, life = null }: { isLeft: boolean; life?: number | null } = { isLeft: false },
+  ): Promise<void> {
     if (isLeft) await this.#places.unused(volume);
-    await this.#volumes.remove(volume);
+    await this.#volumes.remove(volume, life);
     if (!isLeft) this.#places.destroyed(volume);
   }
 

@@ -109,7 +109,7 @@ export interface Operations {
   };
   reclaim: { request: { volumeName: string }; result: null };
   create: { request: { spec: VolumeSpec; passphrase: string | null }; result: null };
-  remove: { request: { volumeName: string }; result: null };
+  remove: { request: { volumeName: string; life: number | null }; result: null };
   /** Opens the volume for the operations below, replacing an older opening. */
   open: { request: { spec: VolumeSpec }; result: null };
   close: { request: { volumeName: string }; result: null };

@@ -4,7 +4,8 @@ import type { NbdConnection, Volumes } from './volumes.ts';
 
 /** Volumes in the pools that they are said to be in: `Volumes` is this, for drives that move. */
 export interface StoredVolumes extends Omit<Volumes, 'attach' | 'relocate' | 'remove'> {
-  remove(volume: StoredVolume): Promise<void>;
+  /** With a life nothing is removed in a later one; see `poolLife`. */
+  remove(volume: StoredVolume, life: number | null): Promise<void>;
   attach(spec: VolumeSpec, connection: NbdConnection): ServedAttachment;
 }
 

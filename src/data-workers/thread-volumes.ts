@@ -71,10 +71,10 @@ class ThreadVolumes implements StoredVolumes {
     await answered(spec, () => this.#groupOf(spec).leastBusy().call('create', { spec, passphrase }));
   }
 
-  async remove(volume: StoredVolume): Promise<void> {
+  async remove(volume: StoredVolume, life: number | null): Promise<void> {
     await this.#close(volume);
     const { volumeName } = volume;
-    await answered(volume, () => this.#groupOf(volume).leastBusy().call('remove', { volumeName }));
+    await answered(volume, () => this.#groupOf(volume).leastBusy().call('remove', { volumeName, life }));
   }
 
   async resize(spec: VolumeSpec, change: VolumeResize): Promise<void> {

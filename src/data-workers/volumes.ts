@@ -14,9 +14,9 @@ export interface Volumes {
   create(spec: VolumeSpec, passphrase: string | null): Promise<void>;
   /**
    * Removes the volume and returns its space; nothing happens when there is none. Those who read a volume that its drive has
-   * left are waited for.
+   * left are waited for. With a life nothing is removed in a later one; see `poolLife`.
    */
-  remove(volume: StoredVolume, options?: { isLeft: boolean }): Promise<void>;
+  remove(volume: StoredVolume, options?: { isLeft: boolean; life?: number }): Promise<void>;
   /** Resizes the volume, whose size so far is the specification's, durably. */
   resize(spec: VolumeSpec, change: VolumeResize): Promise<void>;
   /** Begins to read; see `LentPieces`. */

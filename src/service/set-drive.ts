@@ -13,7 +13,7 @@ import { isClaimedBy } from './drive-info.ts';
 import { findOwned } from './drive-lookup.ts';
 import { checkQuota } from './quota.ts';
 import { inResizeTurn } from './resize-turn.ts';
-import type { ResizeTurn } from './resize-turn.ts';
+import type { Turn } from './resize-turn.ts';
 import type { Info, SetDriveInput } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 import { showDrive } from './show-drive.ts';
@@ -54,7 +54,7 @@ interface Setting {
 
 interface Resizing extends Setting {
   readonly input: SetDriveInput & { readonly sizeBytes: number };
-  readonly turn: ResizeTurn;
+  readonly turn: Turn;
 }
 
 async function resizeAndSet(resizing: Resizing): Promise<Drive> {
@@ -96,7 +96,7 @@ async function shrinkAndSet(resizing: Resizing): Promise<Drive> {
   return after;
 }
 
-async function change({ context, actor, driveId, input }: Setting, turn?: ResizeTurn): Promise<Drive> {
+async function change({ context, actor, driveId, input }: Setting, turn?: Turn): Promise<Drive> {
   return await context.metadata.transaction(async (tx) => {
     await turn?.check(tx);
     const drive = await findOwned(tx.drives, actor.userId, driveId);

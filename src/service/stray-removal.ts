@@ -2,6 +2,7 @@ import { driveOfVolume } from '../core/volume-name.ts';
 import type { MetadataTransaction, StrayVolume } from '../metadata/metadata-store.ts';
 import { LIST_PAGE_DRIVES } from './limits.ts';
 import { untilOthersAreInLine } from './node-notices.ts';
+import { inRemovalTurn } from './resize-turn.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /**
@@ -16,10 +17,14 @@ export async function removeStray(context: ServiceContext, volume: StrayVolume):
     if (!pools.statusOf(volume.poolName).isActive) return;
     // The node that has the drive may have removed it already, and be moving the drive back.
     if (poolOwners.ownerOf(volume.poolName) === null && (await isElsewhere(context, volume))) return;
-    // As long as one of them has it open, Ceph keeps it.
-    await untilOthersAreInLine(context, { driveId: driveOfVolume(volume.volumeName), ...volume });
-    await volumes.remove(volume, { isLeft: true });
-    await metadata.transaction((tx) => tx.strays.remove(volume));
+    await inRemovalTurn(context, volume, async ({ life }) => {
+      // Another node may have, and the drive be back.
+      if (!(await metadata.transaction((tx) => isToBeRemoved(tx, volume)))) return;
+      // As long as one of them has it open, Ceph keeps it.
+      await untilOthersAreInLine(context, { driveId: driveOfVolume(volume.volumeName), ...volume });
+      await volumes.remove(volume, { isLeft: true, life });
+      await metadata.transaction((tx) => tx.strays.remove(volume));
+    });
   });
 }
 
