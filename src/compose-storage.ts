@@ -191,9 +191,11 @@ export function startMoving(
   lifecycle: Lifecycle,
   { context, copies, log }: { context: ServiceContext; copies: VolumeCopies; log: Logger },
 ): MovingRunner {
-  const { metadata, pools, volumes, monotonicMs, reportFailure } = context;
+  const { metadata, node, pools, poolLife, volumes, monotonicMs, reportFailure } = context;
   const runner = createMovingRunner({
     metadata,
+    node,
+    poolLife,
     pools,
     copies,
     volumes,

@@ -236,15 +236,16 @@ function createContext({ config, log }: ServerOptions, parts: ContextParts): Ser
   const { memory, imaging, moving, copies, attachUris, ...given } = parts;
   const now = (): number => given.node.nowMs();
   const reportFailure = (error: unknown, doing: string): void => log.error({ err: error }, doing);
+  const life = (): number => poolLife(memory.lives);
   return {
     ...given,
     goneNodes: createGoneNodes(given),
     poolLoads: createPoolLoads({ ...given, now, reportFailure }),
-    volumes: createMovableVolumes(createThreadVolumes({ ...memory, ...given })),
+    volumes: createMovableVolumes(createThreadVolumes({ ...memory, ...given }), life),
     directVolumes: createDirectVolumes(given.pools),
     writes: createWriteTracker(),
     reachedPools: new Set(),
-    poolLife: () => poolLife(memory.lives),
+    poolLife: life,
     creating: new Set(),
     resizing: createKeyedMutex(),
     claiming: createKeyedMutex(),

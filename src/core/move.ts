@@ -21,6 +21,10 @@ export interface DriveMove {
   readonly doneBytes: number;
   readonly totalBytes: number;
   readonly createdAtMs: number;
+  /**
+   * The node that makes it, and alone changes the drive until it has ended; null when a version has queued it that did not say.
+   */
+  readonly nodeId: string | null;
 }
 
 /** Whether the drive is on its way: a move that has failed is not. */

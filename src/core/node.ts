@@ -17,6 +17,8 @@ export interface Node {
   readonly startedAtMs: number;
   /** When it was heard of last. As all times of nodes, by the clock of the database. */
   readonly heartbeatAtMs: number;
+  /** What it knows of what nodes agree on; see `NODE_REVISION`. */
+  readonly revision: number;
 }
 
 /** An NBD listener as others reach it. */
@@ -48,6 +50,9 @@ export const NODE_APART_MS = 7_000;
 
 /** For this long such a node takes none to be gone once it is back, so that those which are back as well have been heard of. */
 export const NODE_GRACE_MS = 10_000;
+
+/** Of this version. From 1 on a node leaves a move to the node that makes it; before, each made all that it could. */
+export const NODE_REVISION = 1;
 
 /** The state at this time of a node that said this of itself when it was heard of last. */
 export function nodeStateAt(node: Pick<Node, 'state' | 'heartbeatAtMs'>, nowMs: number): NodeState {

@@ -37,6 +37,7 @@ import { receiveBodyPart } from './body-part.ts';
 import { sendFrom } from './socket-transfer.ts';
 import type { SpanSource } from './socket-transfer.ts';
 import { copyIn, copyOut, listStretches, makeStored, syncStored } from './stored-copy.ts';
+import type { CheckLife } from './stored-copy.ts';
 import { StoredDevices } from './stored-devices.ts';
 import { TrackedChanges } from './tracked-changes.ts';
 import type { VolumeSpec } from './volume.ts';
@@ -174,23 +175,28 @@ type StoredRequest = Extract<
 >;
 
 async function performStored(
-  { stored, setup: { memory } }: Thread,
+  { stored, setup: { memory, pool } }: Thread,
   request: StoredRequest,
 ): Promise<unknown> {
   switch (request.op) {
     case 'listStretches':
       return await listStretches(stored, request);
     case 'makeStored':
-      return await makeStored(stored, request);
+      return await makeStored(stored, { ...request, checkLife: checkOf(pool, request) });
     case 'copyOut':
       return await copyOut(stored, { ...request, into: viewOf(memory, request.into) });
     case 'copyIn': {
       const compare = request.through === null ? null : viewOf(memory, request.through);
-      return await copyIn(stored, { ...request, from: viewOf(memory, request.from), compare });
+      const from = viewOf(memory, request.from);
+      return await copyIn(stored, { ...request, from, compare, checkLife: checkOf(pool, request) });
     }
     case 'syncStored':
-      return await syncStored(stored, request.volumeName);
+      return await syncStored(stored, { ...request, checkLife: checkOf(pool, request) });
   }
+}
+
+function checkOf(pool: DataThreadSetup['pool'], { life }: { life: number }): CheckLife {
+  return () => refuseEarlierLife(pool, life);
 }
 
 /** The operations that need the volume to be open. */

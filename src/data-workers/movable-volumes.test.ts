@@ -37,6 +37,7 @@ let calls: string[];
 let ends: Map<string, () => void>;
 let attachments: { pool: string; leftover: string; end: (end: ServedEnd) => void; isDetached: boolean }[];
 let volumes: Volumes;
+let life: number;
 
 function asked<Result>(call: string, poolName: string, result: Result): Promise<Result> {
   calls.push(`${call} ${poolName}`);
@@ -60,6 +61,7 @@ function pieces(): LentPieces {
 }
 
 beforeEach(() => {
+  life = 0;
   calls = [];
   ends = new Map();
   attachments = [];
@@ -101,7 +103,7 @@ beforeEach(() => {
       };
     },
   };
-  volumes = createMovableVolumes(stored);
+  volumes = createMovableVolumes(stored, () => life);
 });
 
 test('a relocation waits for the writes under way, and later ones go on where the drive is then', async () => {
@@ -202,4 +204,49 @@ test('a connection that is cut while its drive is relocated begins nowhere else'
   await Promise.all([relocating, detached]);
   expect(await connection.ended).toBe('cut');
   expect(attachments).toHaveLength(1);
+});
+
+test('a relocation that comes to nothing leaves everybody where they were', async () => {
+  const connection = volumes.attach(SPEC, CONNECTION);
+  const relocating = volumes.relocate(DRIVE, () => Promise.resolve(null));
+  const during = volumes.write(SPEC, WRITE);
+  await settle();
+  attachments[0]?.end({ reason: 'released', leftover: Buffer.alloc(0) });
+  await relocating;
+  await settle();
+  end('write one');
+  expect([await during, attachments.map(({ pool }) => pool)]).toEqual([1, ['one', 'one']]);
+  await connection.detach();
+});
+
+test('where a drive has moved to is forgotten when another node moves it on', async () => {
+  await volumes.relocate(DRIVE, () => Promise.resolve('two'));
+  void volumes.write(SPEC, WRITE);
+  volumes.forgetMove(DRIVE);
+  void volumes.write(SPEC, WRITE);
+  expect(calls).toEqual(['write two', 'write one']);
+});
+
+test('who was let through in a later life knows where the drive is, and who was before goes where it has moved', async () => {
+  const connection = volumes.attach(SPEC, CONNECTION);
+  const relocating = volumes.relocate(DRIVE, () => Promise.resolve('two'));
+  await settle();
+  attachments[0]?.end({ reason: 'released', leftover: Buffer.alloc(0) });
+  await relocating;
+  await settle();
+  life = 1;
+  void volumes.write(SPEC, WRITE);
+  void volumes.write(SPEC, { ...WRITE, life: 1 });
+  const late = volumes.attach(SPEC, { ...CONNECTION, life: 1 });
+  expect(calls).toEqual(['release one', 'write two', 'write one']);
+  // One that was taken along stays where it is when the next relocation fails.
+  const failing = volumes.relocate(DRIVE, () => Promise.reject(new Error('The disk is full.')));
+  end('write two');
+  end('write one');
+  await settle();
+  for (const attachment of attachments) attachment.end({ reason: 'released', leftover: Buffer.alloc(0) });
+  await expect(failing).rejects.toThrow('The disk is full.');
+  await settle();
+  expect(attachments.map(({ pool }) => pool)).toEqual(['one', 'two', 'one', 'two', 'one']);
+  await Promise.all([connection.detach(), late.detach()]);
 });

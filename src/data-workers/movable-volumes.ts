@@ -21,9 +21,13 @@ import type {
   Volumes,
 } from './volumes.ts';
 
-/** Volumes whose drives can move while they are in use. */
-export function createMovableVolumes(volumes: StoredVolumes): Volumes {
-  return new MovableVolumes(volumes);
+/**
+ * Volumes whose drives can move while they are in use.
+ *
+ * @param life in which life of the process it is; see `poolLife`
+ */
+export function createMovableVolumes(volumes: StoredVolumes, life: () => number): Volumes {
+  return new MovableVolumes(volumes, life);
 }
 
 /**
@@ -32,11 +36,12 @@ export function createMovableVolumes(volumes: StoredVolumes): Volumes {
  */
 class MovableVolumes implements Volumes {
   readonly #volumes: StoredVolumes;
-  readonly #places = new VolumePlaces();
+  readonly #places: VolumePlaces;
   readonly #connections = new Map<string, Set<MovableConnection>>();
 
-  constructor(volumes: StoredVolumes) {
+  constructor(volumes: StoredVolumes, life: () => number) {
     this.#volumes = volumes;
+    this.#places = new VolumePlaces(life);
   }
 
   async create(spec: VolumeSpec, passphrase: string | null): Promise<void> {
@@ -53,7 +58,7 @@ class MovableVolumes implements Volumes {
   }
 
   async resize(spec: VolumeSpec, change: VolumeResize): Promise<void> {
-    await this.#places.changing(spec, (place) => this.#volumes.resize(place, change));
+    await this.#places.changing(spec, (place) => this.#volumes.resize(place, change), change.life);
   }
 
   async read(spec: VolumeSpec, range: Range): Promise<LentPieces> {
@@ -90,7 +95,8 @@ class MovableVolumes implements Volumes {
   }
 
   async write(spec: VolumeSpec, request: BodyWrite): Promise<number> {
-    return await this.#places.changing(spec, (place) => this.#volumes.write(place, request));
+    const write = async (place: VolumeSpec): Promise<number> => await this.#volumes.write(place, request);
+    return await this.#places.changing(spec, write, request.life);
   }
 
   async map(spec: VolumeSpec, request: { range: Range; withHash: boolean }): Promise<readonly MappedBlock[]> {
@@ -98,15 +104,19 @@ class MovableVolumes implements Volumes {
   }
 
   async fillHoles(spec: VolumeSpec, fill: HoleFill): Promise<number> {
-    return await this.#places.changing(spec, (place) => this.#volumes.fillHoles(place, fill));
+    return await this.#places.changing(spec, (place) => this.#volumes.fillHoles(place, fill), fill.life);
   }
 
   attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection {
     const driveId = driveOfVolume(spec.volumeName);
+    let place = this.#places.current(spec, connection.life);
     const movable = new MovableConnection({
       leftover: connection.leftover,
       pauseOf: () => this.#places.pauseOf(spec),
-      attach: (leftover) => this.#volumes.attach(this.#places.current(spec), { ...connection, leftover }),
+      attach: (leftover) => {
+        place = this.#places.current(place);
+        return this.#volumes.attach(place, { ...connection, leftover });
+      },
     });
     const connections = this.#connections.get(driveId) ?? new Set();
     this.#connections.set(driveId, connections.add(movable));
@@ -120,7 +130,11 @@ class MovableVolumes implements Volumes {
     return movable;
   }
 
-  async relocate(driveId: string, work: () => Promise<string>): Promise<void> {
+  forgetMove(driveId: string): void {
+    this.#places.forget(driveId);
+  }
+
+  async relocate(driveId: string, work: () => Promise<string | null>): Promise<void> {
     await this.#places.relocate(driveId, async () => {
       const connections = this.#connections.get(driveId) ?? [];
       await Promise.all([...connections].map((connection) => connection.halt()));

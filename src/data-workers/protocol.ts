@@ -163,12 +163,16 @@ export interface Operations {
   track: { request: { volumeName: string; changes: SharedArrayBuffer | null }; result: null };
   /** The following copy what is stored; see `stored-copy.ts`. */
   listStretches: { request: { volumeName: string; fromBytes: number }; result: StoredStretches };
-  makeStored: { request: { volumeName: string; sizeBytes: number; mayKeep: boolean }; result: boolean };
+  makeStored: {
+    request: { volumeName: string; life: number; sizeBytes: number; mayKeep: boolean };
+    result: boolean;
+  };
   copyOut: { request: { volumeName: string; range: Range; into: Segment }; result: readonly Range[] };
   /** `through` is memory to compare with what is there; null to write without looking. */
   copyIn: {
     request: {
       volumeName: string;
+      life: number;
       range: Range;
       from: Segment;
       data: readonly Range[];
@@ -176,7 +180,7 @@ export interface Operations {
     };
     result: number;
   };
-  syncStored: { request: { volumeName: string }; result: null };
+  syncStored: { request: { volumeName: string; life: number }; result: null };
   /** Closes what these have open of the volume. */
   closeStored: { request: { volumeName: string }; result: null };
   /** The volumes in the pool. */

@@ -14,10 +14,13 @@ interface Side extends ScratchPool {
   readonly devices: StoredDevices;
 }
 
+/** What is done in an earlier life is refused. */
+let checkLife: () => void;
 let source: Side;
 let target: Side;
 
 beforeEach(async () => {
+  checkLife = () => undefined;
   [source, target] = [await openSide(), await openSide()];
   await source.pool.create(SCRATCH_DRIVE, SIZE_BYTES);
 });
@@ -63,14 +66,15 @@ async function copyAll(isCompared: boolean): Promise<number> {
       from: buffer,
       data,
       compare,
+      checkLife,
     });
   }
-  await syncStored(target.devices, SCRATCH_DRIVE);
+  await syncStored(target.devices, { volumeName: SCRATCH_DRIVE, checkLife });
   return writtenBytes;
 }
 
 const make = (mayKeep: boolean, sizeBytes = SIZE_BYTES) =>
-  makeStored(target.devices, { volumeName: SCRATCH_DRIVE, sizeBytes, mayKeep });
+  makeStored(target.devices, { volumeName: SCRATCH_DRIVE, sizeBytes, mayKeep, checkLife });
 
 test('a copy has the same bytes and the same holes', async () => {
   await write(source.pool, 5000, randomBytes(10));
@@ -117,4 +121,19 @@ test('stretches cover all data, from any of their borders on, and little of the 
     ).toBe(true);
   }
   expect(found.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)).toBeLessThan(MIB);
+});
+
+test('nothing is changed by what was begun in an earlier life', async () => {
+  await make(false);
+  await write(source.pool, 0, randomBytes(4096));
+  checkLife = () => {
+    throw new Error('That was in an earlier life.');
+  };
+  const before = await contentOf(target.pool);
+  await expect(copyAll(false)).rejects.toThrow('earlier life');
+  await expect(copyAll(true)).rejects.toThrow('earlier life');
+  await expect(make(false, MIB)).rejects.toThrow('earlier life');
+  const sync = { volumeName: SCRATCH_DRIVE, checkLife };
+  await expect(syncStored(target.devices, sync)).rejects.toThrow('earlier life');
+  expect(await contentOf(target.pool)).toEqual(before);
 });

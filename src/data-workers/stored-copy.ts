@@ -14,6 +14,9 @@ const FEW_EXTENTS = 64;
 const MANY_STRETCHES = 1024;
 const MAX_WINDOWS = 64;
 
+/** Throws when what is being done was begun in another life of the process; see `refuseEarlierLife`. */
+export type CheckLife = () => void;
+
 /** A part of a volume's stretches, in order; there are no more when `nextOffsetBytes` is the volume's size. */
 export interface StoredStretches {
   readonly sizeBytes: number;
@@ -64,10 +67,19 @@ export async function copyOut(
  */
 export async function copyIn(
   devices: StoredDevices,
-  request: { volumeName: string; range: Range; from: Buffer; data: readonly Range[]; compare: Buffer | null },
+  request: {
+    volumeName: string;
+    range: Range;
+    from: Buffer;
+    data: readonly Range[];
+    compare: Buffer | null;
+    checkLife: CheckLife;
+  },
 ): Promise<number> {
-  const { volumeName, range, from, data, compare } = request;
+  const { volumeName, range, from, data, compare, checkLife } = request;
   return await devices.use(volumeName, 'read-write', async (device) => {
+    // Once it is open: what is opened in a later life is known by that.
+    checkLife();
     let writtenBytes = 0;
     for (const part of data) {
       const bytes = partOf(from, range, part);
@@ -87,16 +99,25 @@ export async function copyIn(
  */
 export async function makeStored(
   devices: StoredDevices,
-  { volumeName, sizeBytes, mayKeep }: { volumeName: string; sizeBytes: number; mayKeep: boolean },
+  request: { volumeName: string; sizeBytes: number; mayKeep: boolean; checkLife: CheckLife },
 ): Promise<boolean> {
+  const { volumeName, sizeBytes, mayKeep, checkLife } = request;
   if (mayKeep && (await sizeOf(devices, volumeName)) === sizeBytes) return true;
+  await devices.close(volumeName);
+  checkLife();
   await devices.create(volumeName, sizeBytes);
   return false;
 }
 
 /** Puts everything that was written to the volume on stable storage, whoever wrote it. */
-export async function syncStored(devices: StoredDevices, volumeName: string): Promise<void> {
-  await devices.use(volumeName, 'read-write', async (device) => await device.flush());
+export async function syncStored(
+  devices: StoredDevices,
+  { volumeName, checkLife }: { volumeName: string; checkLife: CheckLife },
+): Promise<void> {
+  await devices.use(volumeName, 'read-write', async (device) => {
+    checkLife();
+    await device.flush();
+  });
 }
 
 async function sizeOf(devices: StoredDevices, volumeName: string): Promise<number | null> {

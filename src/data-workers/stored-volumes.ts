@@ -3,7 +3,7 @@ import type { StoredVolume, VolumeSpec } from './volume.ts';
 import type { NbdConnection, Volumes } from './volumes.ts';
 
 /** Volumes in the pools that they are said to be in: `Volumes` is this, for drives that move. */
-export interface StoredVolumes extends Omit<Volumes, 'attach' | 'relocate' | 'remove'> {
+export interface StoredVolumes extends Omit<Volumes, 'attach' | 'relocate' | 'forgetMove' | 'remove'> {
   /** With a life nothing is removed in a later one; see `poolLife`. */
   remove(volume: StoredVolume, life: number | null): Promise<void>;
   attach(spec: VolumeSpec, connection: NbdConnection): ServedAttachment;

@@ -12,6 +12,8 @@ export const COPY_BYTES = PIECE_BYTES;
 /**
  * Copies of volumes as they are stored, from pool to pool, by the pools' own data threads.
  *
+ * What changes a volume is done only in the life of the process that it was begun in; see `poolLife`.
+ *
  * Errors: DriveError `system` while a pool is inactive, `full` when the target's pool has no room; otherwise those of the
  * operating system, unchanged.
  */
@@ -20,11 +22,14 @@ export interface VolumeCopies {
   stretches(volume: StoredVolume, fromBytes?: number): AsyncGenerator<Range>;
   sizeBytes(volume: StoredVolume): Promise<number>;
   /** Makes an empty volume, durably; one of this size is kept when `mayKeep`. Answers whether it was. */
-  make(volume: StoredVolume, request: { sizeBytes: number; mayKeep: boolean }): Promise<boolean>;
+  make(
+    volume: StoredVolume,
+    request: { sizeBytes: number; mayKeep: boolean; life: number },
+  ): Promise<boolean>;
   /** Makes the range of the target what it is in the source, holes included; compared first, only what differs is written. */
   copy(request: CopyRequest): Promise<void>;
   /** Puts what was copied on stable storage. */
-  sync(volume: StoredVolume): Promise<void>;
+  sync(volume: StoredVolume, request: { life: number }): Promise<void>;
   /** Has every change of the volume marked; see `DataThreadGroup.track`. */
   track(volume: StoredVolume, changes: SharedArrayBuffer | null): Promise<void>;
   /** Closes what any of this has open of the volume, wherever it is. */
@@ -35,6 +40,7 @@ export interface CopyRequest {
   readonly volumeName: string;
   readonly fromPool: string;
   readonly toPool: string;
+  readonly life: number;
   /** At most `COPY_BYTES`. */
   readonly range: Range;
   readonly isCompared: boolean;
@@ -48,14 +54,15 @@ export function createVolumeCopies(options: {
   const threadOf = (poolName: string): DataThreadClient => pools.threadsOf(poolName).leastBusy();
 
   async function copyThrough(request: CopyRequest, segments: readonly Segment[]): Promise<void> {
-    const { volumeName, fromPool, toPool, range } = request;
+    const { volumeName, fromPool, toPool, life, range } = request;
     const [segment, through = null] = halves(segments, range.lengthBytes);
     const data = await threadOf(fromPool).call('copyOut', { volumeName, range, into: segment });
     const dataBytes = data.reduce((sum, part) => sum + part.lengthBytes, 0);
     const done = await pools.admit(toPool, dataBytes);
     let writtenBytes = 0;
     try {
-      const copyIn = { volumeName, range, from: segment, data, through: request.isCompared ? through : null };
+      const compared = request.isCompared ? through : null;
+      const copyIn = { volumeName, life, range, from: segment, data, through: compared };
       writtenBytes = await threadOf(toPool).call('copyIn', copyIn);
     } finally {
       done(writtenBytes);
@@ -85,8 +92,8 @@ export function createVolumeCopies(options: {
         loan.release();
       }
     },
-    sync: async ({ volumeName, poolName }) =>
-      void (await threadOf(poolName).call('syncStored', { volumeName })),
+    sync: async ({ volumeName, poolName }, { life }) =>
+      void (await threadOf(poolName).call('syncStored', { volumeName, life })),
     track: (volume, changes) => pools.track(volume, changes),
     close: ({ volumeName, poolName }) => pools.threadsOf(poolName).closeStored(volumeName),
   };

@@ -42,9 +42,14 @@ export interface Volumes {
   attach(spec: VolumeSpec, connection: NbdConnection): AttachedConnection;
   /**
    * Has the work done while nothing changes the drive, by whatever way: who wants to waits. Then all go on, in the pool that
-   * the work names; where they were when it throws, which this does too.
+   * the work names; where they were when it names none, or throws, which this does too.
    */
-  relocate(driveId: string, work: () => Promise<string>): Promise<void>;
+  relocate(driveId: string, work: () => Promise<string | null>): Promise<void>;
+  /**
+   * Forgets where the drive has moved to, since another node is to move it on. Nobody changes it by then who has looked it up
+   * before it moved there.
+   */
+  forgetMove(driveId: string): void;
 }
 
 /** An NBD connection whose handshake is over. */

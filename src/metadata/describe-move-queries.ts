@@ -5,7 +5,14 @@ import type { DriveMove } from '../core/move.ts';
 import { insertDrives, insertUser, sampleDrive } from './describe-sample-rows.ts';
 import type { MetadataStore } from './metadata-store.ts';
 
-const PROGRESS = { poolName: 'b', state: 'copying', error: null, doneBytes: 3, totalBytes: 2 ** 50 } as const;
+const PROGRESS = {
+  poolName: 'b',
+  nodeId: 'maker',
+  state: 'copying',
+  error: null,
+  doneBytes: 3,
+  totalBytes: 2 ** 50,
+} as const;
 
 export function describeMoveQueries(store: () => MetadataStore): void {
   describe('moves', () => {
@@ -21,9 +28,13 @@ export function describeMoveQueries(store: () => MetadataStore): void {
       return drives[index]?.driveId ?? '';
     }
 
-    async function insert(index: number, poolName = 'b'): Promise<DriveMove> {
+    async function insert(
+      index: number,
+      poolName = 'b',
+      nodeId: string | null = 'maker',
+    ): Promise<DriveMove> {
       const tier: DriveMove['tier'] = index === 0 ? 'ssd' : null;
-      const move = { driveId: drive(index), poolName, tier, totalBytes: 2 ** 50, createdAtMs: 5 };
+      const move = { driveId: drive(index), poolName, tier, totalBytes: 2 ** 50, createdAtMs: 5, nodeId };
       await store().transaction((tx) => tx.moves.insert(move));
       return { ...move, state: 'queued', error: null, doneBytes: 0 };
     }
@@ -55,17 +66,53 @@ export function describeMoveQueries(store: () => MetadataStore): void {
 
     test('record their progress while they are under way to the same pool', async () => {
       await insert(0);
-      const record = (change: Partial<DriveMove> = {}): Promise<boolean> =>
+      const record = (change: Partial<DriveMove & { nodeId: string }> = {}): Promise<boolean> =>
         store().transaction((tx) => tx.moves.progress({ ...PROGRESS, driveId: drive(0), ...change }));
       expect(await record()).toBe(true);
       expect(await store().moves.find(drive(0))).toMatchObject(PROGRESS);
       expect(await record({ poolName: 'c' })).toBe(false);
+      expect(await record({ nodeId: 'another' })).toBe(false);
       expect(await record({ driveId: drive(1) })).toBe(false);
       expect(await record({ state: 'failed', error: 'It is full.' })).toBe(true);
       expect(await record()).toBe(false);
       await store().transaction((tx) => tx.moves.remove(drive(0)));
       expect(await store().moves.find(drive(0))).toBeNull();
       expect(await record()).toBe(false);
+    });
+
+    test('are taken from the node that makes them, by one that knows which it is', async () => {
+      await insert(0);
+      const take = (change: { fromNodeId?: string | null; nodeId?: string; poolName?: string } = {}) => {
+        const request = { driveId: drive(0), poolName: 'b', fromNodeId: 'maker', nodeId: 'next', ...change };
+        return store().transaction((tx) => tx.moves.take(request));
+      };
+      expect(await take({ fromNodeId: 'another' })).toBe(false);
+      expect(await take({ fromNodeId: null })).toBe(false);
+      expect(await take({ poolName: 'c' })).toBe(false);
+      expect(await take()).toBe(true);
+      expect(await take({ nodeId: 'late' })).toBe(false);
+      expect(await store().moves.find(drive(0))).toMatchObject({ nodeId: 'next', state: 'queued' });
+      const failed = {
+        ...PROGRESS,
+        driveId: drive(0),
+        nodeId: 'next',
+        state: 'failed',
+        error: 'No.',
+      } as const;
+      expect(await store().transaction((tx) => tx.moves.progress(failed))).toBe(true);
+      expect(await take({ fromNodeId: 'next', nodeId: 'late' })).toBe(false);
+    });
+
+    test('that no node was to make are taken once', async () => {
+      await insert(0, 'b', null);
+      const take = (nodeId: string): Promise<boolean> =>
+        store().transaction((tx) =>
+          tx.moves.take({ driveId: drive(0), poolName: 'b', fromNodeId: null, nodeId }),
+        );
+      const takers = ['first', 'second', 'third', 'fourth'];
+      const taken = await Promise.all(takers.map(take));
+      expect(taken.filter((isTaken) => isTaken)).toHaveLength(1);
+      expect((await store().moves.find(drive(0)))?.nodeId).toBe(takers[taken.indexOf(true)]);
     });
 
     test('go with their drive', async () => {

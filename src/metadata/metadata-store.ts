@@ -233,12 +233,24 @@ export interface MoveReader {
 export interface MoveWriter {
   /** A new move, queued behind all others, in place of one that has failed. Throws DriveError `busy` when one is under way. */
   insert(
-    move: Pick<DriveMove, 'driveId' | 'poolName' | 'tier' | 'totalBytes' | 'createdAtMs'>,
+    move: Pick<DriveMove, 'driveId' | 'poolName' | 'tier' | 'totalBytes' | 'createdAtMs' | 'nodeId'>,
   ): Promise<void>;
-  /** Records how far a move is that goes to the pool it names; false when there is no such move under way any more. */
+  /**
+   * Records how far a move is that goes to the pool it names and is made by the node that it names; false when there is no such
+   * move under way any more.
+   */
   progress(
-    move: Pick<DriveMove, 'driveId' | 'poolName' | 'state' | 'error' | 'doneBytes' | 'totalBytes'>,
+    move: Pick<DriveMove, 'driveId' | 'poolName' | 'state' | 'error' | 'doneBytes' | 'totalBytes'> & {
+      readonly nodeId: string;
+    },
   ): Promise<boolean>;
+  /** Gives a move that is under way to a node; false unless it goes to that pool and is the other node's, or nobody's for null. */
+  take(request: {
+    driveId: string;
+    poolName: string;
+    fromNodeId: string | null;
+    nodeId: string;
+  }): Promise<boolean>;
   /** Nothing happens when there is none. */
   remove(driveId: string): Promise<void>;
 }

@@ -156,6 +156,7 @@ export interface DriveMoveTable {
   done_bytes: number;
   total_bytes: number;
   created_at_ms: number;
+  node_id: string | null;
 }
 
 interface StrayVolumeTable {
@@ -173,6 +174,7 @@ interface NodeTable {
   state: NodeState;
   started_at_ms: number;
   heartbeat_at_ms: number;
+  revision: number;
 }
 
 /** Only pools that belong to one node are here. */

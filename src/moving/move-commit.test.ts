@@ -5,25 +5,25 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
-import type { DriveMove } from '../core/move.ts';
 import { insertDrive } from '../metadata/describe-sample-rows.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { openSqliteStore } from '../metadata/sqlite/sqlite-store.ts';
 import { commitMove } from './move-commit.ts';
+import type { OwnMove } from './move-taking.ts';
 
 const NEVER = new AbortController().signal;
 
 let directory: string;
 let store: MetadataStore;
 let drive: Drive;
-let move: DriveMove;
+let move: OwnMove;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'drivebay-moving-'));
   store = await openSqliteStore({ path: join(directory, 'metadata.db') });
   drive = await insertDrive(store, { poolName: 'one', name: 'kept' });
   const { driveId } = drive;
-  const queued = { driveId, poolName: 'two', tier: null, totalBytes: 5, createdAtMs: 1 };
+  const queued = { driveId, poolName: 'two', tier: null, totalBytes: 5, createdAtMs: 1, nodeId: 'this' };
   await store.transaction((tx) => tx.moves.insert(queued));
   move = { ...queued, state: 'copying', error: null, doneBytes: 5 };
 });
@@ -62,6 +62,15 @@ test('changes nothing once the move was cancelled, or cancelled and begun anew t
   expect((await store.drives.find(drive.driveId))?.poolName).toBe('one');
 });
 
+test('changes nothing once another node has taken the move over', async () => {
+  const taken = { driveId: drive.driveId, poolName: 'two', fromNodeId: 'this', nodeId: 'other' };
+  await store.transaction((tx) => tx.moves.take(taken));
+  expect(await commitMove(store, move, NEVER)).toBe('gone');
+  expect((await store.drives.find(drive.driveId))?.poolName).toBe('one');
+  expect(await strays('one')).toEqual([]);
+  expect(await commitMove(store, { ...move, nodeId: 'other' }, NEVER)).toBe('moved');
+});
+
 test('waits while an imaging reads the drive where it is', async () => {
   const target = await insertDrive(store);
   const job = { targetDriveId: target.driveId, sourceDriveId: drive.driveId, createdAtMs: 1 };
@@ -78,10 +87,11 @@ test.each([
 ])('a commit of unknown outcome is asked for until it is known: one that %s', async (_what, isMade) => {
   const doubt = new DriveError('system', 'The database went away.', { isInDoubt: true });
   let calls = 0;
-  const shaky: Pick<MetadataStore, 'drives' | 'imaging' | 'moves' | 'transaction'> = {
+  const shaky: Pick<MetadataStore, 'drives' | 'imaging' | 'moves' | 'nodes' | 'transaction'> = {
     drives: store.drives,
     imaging: store.imaging,
     moves: store.moves,
+    nodes: store.nodes,
     async transaction(work) {
       calls += 1;
       if (calls === 1) {

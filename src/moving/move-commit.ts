@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DriveError } from '../core/errors.ts';
 import { isMoving } from '../core/move.ts';
-import type { DriveMove } from '../core/move.ts';
+import type { OwnMove } from './move-taking.ts';
 import type { MovingMetadata } from './moving-metadata.ts';
 
-/** `gone`: the move was cancelled, or its drive destroyed. `imaging`: not while an imaging reads the drive where it is. */
+/** `gone`: the move was cancelled, or its drive destroyed, or another node has taken it over. `imaging`: not while an imaging reads the drive where it is. */
 export type CommitOutcome = 'moved' | 'gone' | 'imaging';
 
 /** How long until a database that is away is asked again what has become of a commit. */
@@ -17,7 +17,7 @@ const DOUBT_MS = 1_000;
  */
 export async function commitMove(
   metadata: MovingMetadata,
-  move: DriveMove,
+  move: OwnMove,
   signal: AbortSignal,
 ): Promise<CommitOutcome> {
   try {
@@ -31,10 +31,11 @@ export async function commitMove(
 
 async function commitInside(
   { drives, imaging, moves, strays }: Parameters<Parameters<MovingMetadata['transaction']>[0]>[0],
-  { driveId, poolName }: DriveMove,
+  { driveId, poolName, nodeId }: OwnMove,
 ): Promise<CommitOutcome> {
   const [move, drive] = [await moves.find(driveId), await drives.find(driveId)];
-  if (!isMoving(move) || move.poolName !== poolName || drive?.state !== 'ready') return 'gone';
+  const isOurs = isMoving(move) && move.poolName === poolName && move.nodeId === nodeId;
+  if (!isOurs || drive?.state !== 'ready') return 'gone';
   if ((await imaging.listTouching([driveId])).length > 0) return 'imaging';
   await drives.update({ ...drive, poolName, tier: move.tier ?? drive.tier });
   await moves.remove(driveId);
@@ -49,7 +50,7 @@ function isInDoubt(error: unknown): boolean {
 /** Asked in a transaction, which comes after whatever became of an earlier one. */
 async function hasMoved(
   metadata: MovingMetadata,
-  { driveId, poolName }: DriveMove,
+  { driveId, poolName }: OwnMove,
   signal: AbortSignal,
 ): Promise<boolean> {
   for (;;) {

@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Range } from '../blockdev/block-device.ts';
 import type { Drive } from '../core/drive.ts';
-import type { DriveMove } from '../core/move.ts';
 import { MIB } from '../core/sizes.ts';
 import { ChangeMap } from '../data-workers/change-map.ts';
 import { COPY_BYTES } from '../data-workers/volume-copies.ts';
+import type { StoredVolume } from '../data-workers/volume.ts';
 import type { VolumeCopies } from '../data-workers/volume-copies.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
 import { commitMove } from './move-commit.ts';
 import type { CommitOutcome } from './move-commit.ts';
+import type { OwnMove } from './move-taking.ts';
 import type { MovingMetadata } from './moving-metadata.ts';
 
 /** Once no more than this is left to copy, the drive's writers are made to wait for it. */
@@ -25,8 +26,10 @@ export interface MoveProgress {
 }
 
 export interface MoveRun {
-  readonly move: DriveMove;
+  readonly move: OwnMove;
   readonly drive: Drive;
+  /** Before which the move was this node's for certain; see `poolLife`. Nothing is changed in another one. */
+  readonly life: number;
   readonly copies: VolumeCopies;
   readonly volumes: Pick<Volumes, 'relocate'>;
   readonly metadata: MovingMetadata;
@@ -55,18 +58,18 @@ export interface MovedDrive {
  * writers waiting, the rest. A copy that was begun by a process that is no more is compared with the drive piece by piece.
  */
 export async function runMove(run: MoveRun): Promise<Exclude<CommitOutcome, 'imaging'>> {
-  const { copies, move, drive, progress } = run;
+  const { copies, move, drive, life, progress } = run;
   const { driveId, volumeName } = drive;
   const source = { volumeName, poolName: drive.poolName };
   const target = { volumeName, poolName: move.poolName };
   try {
     const sizeBytes = await copies.sizeBytes(source);
-    const isKept = await copies.make(target, { sizeBytes, mayKeep: move.state === 'copying' });
+    const isKept = await copies.make(target, { sizeBytes, mayKeep: move.state === 'copying', life });
     const changes = ChangeMap.forVolume(sizeBytes);
     await copies.track(source, changes.shared);
-    for await (const stretch of copies.stretches(source)) changes.mark(stretch);
+    await markData(run, { volume: source, changes });
     // What the drive has given back since must become a hole again.
-    if (isKept) for await (const stretch of copies.stretches(target)) changes.mark(stretch);
+    if (isKept) await markData(run, { volume: target, changes });
     progress.doneBytes = 0;
     progress.totalBytes = changes.markedBytes();
     await run.record();
@@ -77,6 +80,17 @@ export async function runMove(run: MoveRun): Promise<Exclude<CommitOutcome, 'ima
     for (const { reason } of (await Promise.allSettled(ends)).filter((end) => end.status === 'rejected')) {
       run.reportFailure(reason, `ending the copy of drive ${driveId}`);
     }
+  }
+}
+
+/** Marks what may hold data. */
+async function markData(
+  { copies, signal }: MoveRun,
+  { volume, changes }: { volume: StoredVolume; changes: ChangeMap },
+): Promise<void> {
+  for await (const stretch of copies.stretches(volume)) {
+    signal.throwIfAborted();
+    changes.mark(stretch);
   }
 }
 
@@ -109,7 +123,7 @@ async function switchPools(run: MoveRun, copying: Copying): Promise<CommitOutcom
   await run.volumes.relocate(drive.driveId, async () => {
     await copyMarked(run, copying, { isCompared: false, isCounted: false });
     outcome = await commitMove(metadata, move, signal);
-    return outcome === 'moved' ? move.poolName : drive.poolName;
+    return outcome === 'moved' ? move.poolName : null;
   });
   if ((outcome as CommitOutcome) === 'moved') {
     const pausedMs = Math.round(run.monotonicMs() - pausedAtMs);
@@ -120,7 +134,7 @@ async function switchPools(run: MoveRun, copying: Copying): Promise<CommitOutcom
 
 /** Copies every piece that is marked, durably. */
 async function copyMarked(
-  { copies, move, drive, progress, signal }: MoveRun,
+  { copies, move, drive, life, progress, signal }: MoveRun,
   { changes, sizeBytes }: Copying,
   { isCompared, isCounted }: { isCompared: boolean; isCounted: boolean },
 ): Promise<void> {
@@ -129,7 +143,8 @@ async function copyMarked(
   const work = async (): Promise<void> => {
     for (const range of steps) {
       signal.throwIfAborted();
-      await copies.copy({ volumeName, fromPool: drive.poolName, toPool: move.poolName, range, isCompared });
+      const place = { volumeName, fromPool: drive.poolName, toPool: move.poolName };
+      await copies.copy({ ...place, life, range, isCompared });
       if (isCounted) progress.doneBytes += range.lengthBytes;
     }
   };
@@ -137,7 +152,7 @@ async function copyMarked(
   const copying = Array.from({ length: PARALLEL_COPIES }, work);
   await Promise.allSettled(copying);
   await Promise.all(copying);
-  await copies.sync({ volumeName, poolName: move.poolName });
+  await copies.sync({ volumeName, poolName: move.poolName }, { life });
 }
 
 function* stepsOf(changes: ChangeMap, sizeBytes: number): Generator<Range> {

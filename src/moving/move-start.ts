@@ -1,10 +1,10 @@
 import type { Drive } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
-import type { DriveMove } from '../core/move.ts';
 import { failureOf, MoveStopped } from './move-outcome.ts';
 import type { MoveFailure } from './move-outcome.ts';
 import { runMove } from './move-run.ts';
 import type { MoveProgress } from './move-run.ts';
+import type { OwnMove } from './move-taking.ts';
 import type { MovingRunnerOptions } from './moving-runner.ts';
 
 /** A move that this process works on. */
@@ -15,7 +15,7 @@ export interface StartedMove {
 }
 
 /** Begins to work on a move, or goes on with it. */
-export function startMove(move: DriveMove, options: MovingRunnerOptions): StartedMove {
+export function startMove(move: OwnMove, options: MovingRunnerOptions): StartedMove {
   const stopping = new AbortController();
   const ended = work(move, options, stopping).catch((error: unknown) => {
     options.reportFailure(error, `recording the end of the move of drive ${move.driveId}`);
@@ -25,18 +25,20 @@ export function startMove(move: DriveMove, options: MovingRunnerOptions): Starte
 }
 
 async function work(
-  move: DriveMove,
+  move: OwnMove,
   options: MovingRunnerOptions,
   stopping: AbortController,
 ): Promise<'moved' | 'gone' | MoveFailure['kind']> {
   const { metadata, onLeft } = options;
-  const drive = await metadata.drives.find(move.driveId);
-  if (drive === null) return 'gone';
+  // Before the last look at whose move it is: who takes it over from then on ends this life.
+  const life = options.poolLife();
+  const [now, drive] = [await metadata.moves.find(move.driveId), await metadata.drives.find(move.driveId)];
+  if (drive === null || now?.nodeId !== move.nodeId) return 'gone';
   const { volumeName } = drive;
   const progress: MoveProgress = { doneBytes: move.doneBytes, totalBytes: move.totalBytes };
   try {
-    await options.takeDrive(drive, move);
-    const outcome = await runWithProgress({ move, drive, progress }, options, stopping);
+    await unlessStopped(options.takeDrive(drive, move), stopping.signal);
+    const outcome = await runWithProgress({ move, drive, life, progress }, options, stopping);
     onLeft({ volumeName, poolName: outcome === 'moved' ? drive.poolName : move.poolName });
     return outcome;
   } catch (error) {
@@ -47,15 +49,25 @@ async function work(
   }
 }
 
+/** What is waited for touches no volume, so nobody need wait for it any more. */
+async function unlessStopped(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise: isStopped, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(signal.reason as Error);
+  signal.addEventListener('abort', stop);
+  await Promise.race([work, isStopped]).finally(() => signal.removeEventListener('abort', stop));
+}
+
 async function runWithProgress(
-  moving: { move: DriveMove; drive: Drive; progress: MoveProgress },
+  moving: { move: OwnMove; drive: Drive; life: number; progress: MoveProgress },
   options: MovingRunnerOptions,
   stopping: AbortController,
 ): Promise<'moved' | 'gone'> {
   const { metadata, limits, reportFailure } = options;
   const { move, progress } = moving;
   const record = async (): Promise<void> => {
-    const now = { driveId: move.driveId, poolName: move.poolName, error: null, ...progress };
+    const { driveId, poolName, nodeId } = move;
+    const now = { driveId, poolName, nodeId, error: null, ...progress };
     const isThere = await metadata.transaction((tx) => tx.moves.progress({ ...now, state: 'copying' }));
     if (isThere) return;
     stopping.abort(new MoveStopped('gone'));
@@ -89,7 +101,7 @@ async function runWithProgress(
 
 async function explain(
   error: unknown,
-  { move, drive }: { move: DriveMove; drive: Drive },
+  { move, drive }: { move: OwnMove; drive: Drive },
   { pools, reportFailure }: MovingRunnerOptions,
 ): Promise<MoveFailure> {
   if (error instanceof MoveStopped) return { kind: error.kind };
@@ -104,12 +116,13 @@ async function explain(
 
 async function recordFailure(
   { metadata }: MovingRunnerOptions,
-  { move, drive }: { move: DriveMove; drive: Drive },
+  { move, drive }: { move: OwnMove; drive: Drive },
   sentence: string,
 ): Promise<void> {
   await metadata.transaction(async (tx) => {
-    const { driveId, poolName, doneBytes, totalBytes } = move;
-    const failed = { driveId, poolName, doneBytes, totalBytes, state: 'failed', error: sentence } as const;
+    const { driveId, poolName, nodeId, doneBytes, totalBytes } = move;
+    const progress = { driveId, poolName, nodeId, doneBytes, totalBytes };
+    const failed = { ...progress, state: 'failed', error: sentence } as const;
     if (await tx.moves.progress(failed)) await tx.strays.insert({ volumeName: drive.volumeName, poolName });
   });
 }

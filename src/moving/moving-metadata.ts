@@ -4,6 +4,7 @@ import type {
   ImagingReader,
   MoveReader,
   MoveWriter,
+  NodeReader,
   StrayVolumeStore,
 } from '../metadata/metadata-store.ts';
 
@@ -11,13 +12,15 @@ import type {
 export interface MovingMetadata {
   readonly drives: Pick<DriveReader, 'find'>;
   readonly imaging: Pick<ImagingReader, 'listTouching'>;
-  readonly moves: Pick<MoveReader, 'listUnderWay'>;
+  readonly moves: Pick<MoveReader, 'find' | 'listUnderWay'>;
+  readonly nodes: Pick<NodeReader, 'list'>;
   transaction<Result>(work: (tx: MovingTransaction) => Promise<Result>): Promise<Result>;
 }
 
 export interface MovingTransaction {
   readonly drives: Pick<DriveReader, 'find'> & Pick<DriveWriter, 'update'>;
   readonly imaging: Pick<ImagingReader, 'listTouching'>;
-  readonly moves: Pick<MoveReader, 'find'> & Pick<MoveWriter, 'progress' | 'remove'>;
+  readonly moves: Pick<MoveReader, 'find'> & Pick<MoveWriter, 'progress' | 'take' | 'remove'>;
+  readonly nodes: Pick<NodeReader, 'list'>;
   readonly strays: Pick<StrayVolumeStore, 'insert'>;
 }

@@ -5,13 +5,16 @@ import type { VolumeCopies } from '../data-workers/volume-copies.ts';
 import type { Volumes } from '../data-workers/volumes.ts';
 import type { Drive } from '../core/drive.ts';
 import type { DriveMove } from '../core/move.ts';
+import type { Node } from '../core/node.ts';
 import { createPump } from '../runtime/pump.ts';
 import type { MovedDrive } from './move-run.ts';
 import { startMove } from './move-start.ts';
 import type { StartedMove } from './move-start.ts';
+import { takeMove } from './move-taking.ts';
+import type { OwnMove, TakingNode } from './move-taking.ts';
 import type { MovingMetadata } from './moving-metadata.ts';
 
-/** Works through the moves of drives between the pools of this node. */
+/** Works through the moves that this node makes. */
 export interface MovingRunner {
   /** Begins, with what an earlier life of this node has left under way. */
   start(): void;
@@ -49,11 +52,14 @@ const MAX_LISTED = 1_000;
 
 export interface MovingRunnerOptions {
   readonly metadata: MovingMetadata;
+  readonly node: TakingNode & Pick<Node, 'state'> & { readonly isFenced: boolean };
+  /** In which life this process is; see `poolLife`. */
+  readonly poolLife: () => number;
   readonly pools: Pick<Pools, 'statusOf' | 'refresh'>;
   readonly copies: VolumeCopies;
   readonly volumes: Pick<Volumes, 'relocate'>;
   /** Returns once nobody but this process changes the drive until its move has ended, or has it open where it is to lie. */
-  readonly takeDrive: (drive: Drive, move: DriveMove) => Promise<void>;
+  readonly takeDrive: (drive: Drive, move: OwnMove) => Promise<void>;
   /** Told of a volume that may have to be removed: where a drive has left, or a move has ended without it. */
   readonly onLeft: (volume: StoredVolume) => void;
   readonly monotonicMs: () => number;
@@ -62,7 +68,10 @@ export interface MovingRunnerOptions {
   readonly limits: MovingLimits;
 }
 
-/** Makes the runner of this node's moves: of those whose pools are both here, which no other node can have. */
+/**
+ * Makes the runner of this node's moves, and of those that it takes over: whose pools are both here, and whose own node does not go
+ * on with them.
+ */
 export function createMovingRunner(options: MovingRunnerOptions): MovingRunner {
   const { metadata, pools, limits } = options;
   const running = new Map<string, StartedMove>();
@@ -80,8 +89,9 @@ export function createMovingRunner(options: MovingRunnerOptions): MovingRunner {
       const drive = await metadata.drives.find(driveId);
       const poolNames = [drive?.poolName ?? '', move.poolName];
       if (isStopping || running.size >= limits.parallelMoves) return;
-      if (poolNames.every((poolName) => pools.statusOf(poolName).isActive))
-        launch(driveId, startMove(move, options));
+      if (!poolNames.every((poolName) => pools.statusOf(poolName).isActive)) continue;
+      const own = await ownMove(options, move);
+      if (own !== null && !isStopping) launch(driveId, startMove(own, options));
     }
   }
 
@@ -125,4 +135,11 @@ export function createMovingRunner(options: MovingRunnerOptions): MovingRunner {
       await Promise.race([Promise.all(ended), sleep(limits.stopMs, undefined, { ref: false })]);
     },
   };
+}
+
+/** The move, when it is this node's, or becomes that now. */
+async function ownMove({ metadata, node }: MovingRunnerOptions, move: DriveMove): Promise<OwnMove | null> {
+  const { nodeId, state, isFenced } = node;
+  if (move.nodeId === nodeId) return { ...move, nodeId };
+  return state === 'up' && !isFenced ? await takeMove(metadata, move, node) : null;
 }

@@ -74,7 +74,7 @@ describe('a claim by rbd', () => {
     await scratch.service.drives.set(owner, drive.driveId, { claimType: 'shared' });
     await expect(claim(A)).rejects.toMatchObject({ code: 'usage' });
     await scratch.service.drives.set(owner, drive.driveId, { claimType: 'exclusive' });
-    const move = { poolName: 'other', tier: null, totalBytes: 1, createdAtMs: 1 };
+    const move = { poolName: 'other', tier: null, totalBytes: 1, createdAtMs: 1, nodeId: 'this' };
     await scratch.context.metadata.transaction((tx) => tx.moves.insert({ ...move, driveId: drive.driveId }));
     await expect(claim(A)).rejects.toMatchObject({ code: 'busy' });
     expect([names(), await scratch.service.claims.list(owner, drive.driveId)]).toEqual([[], []]);

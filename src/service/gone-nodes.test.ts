@@ -45,7 +45,7 @@ afterEach(() => scratch[Symbol.asyncDispose]());
 function node(nodeId: string, change: Partial<Node>): Node {
   const described = { host: nodeId, address: `${nodeId}:8600`, version: '1.0.0', nbd: null };
   const times = { startedAtMs: 1, heartbeatAtMs: 2 };
-  return { nodeId, ...described, ...times, state: 'up', hasEnded: false, ...change };
+  return { nodeId, ...described, ...times, state: 'up', hasEnded: false, revision: 1, ...change };
 }
 
 async function change(): Promise<void> {

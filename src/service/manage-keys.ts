@@ -7,7 +7,7 @@ import { refuseDirectAccess } from './direct-attachment.ts';
 import { findAny, refuseImagingTarget } from './drive-lookup.ts';
 import { wrapSecrets } from './drive-secrets.ts';
 import { LIST_PAGE_DRIVES } from './limits.ts';
-import { refuseMovingElsewhere } from './moving-elsewhere.ts';
+import { findMove, refuseMovingElsewhere } from './moving-elsewhere.ts';
 import type { Info } from './service.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -55,7 +55,9 @@ async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal):
   for (let offsetBytes = 0; offsetBytes < spec.sizeBytes; offsetBytes += FILL_STEP_BYTES) {
     signal.throwIfAborted();
     const range = { offsetBytes, lengthBytes: Math.min(FILL_STEP_BYTES, spec.sizeBytes - offsetBytes) };
-    filledBytes += await fillStep(context, drive, (life) => context.volumes.fillHoles(spec, { life, range }));
+    filledBytes += await fillStep(context, drive, async (now, life) =>
+      context.volumes.fillHoles(await context.volumeKeys.specOf(now), { life, range }),
+    );
   }
   return filledBytes;
 }
@@ -64,15 +66,16 @@ async function fill(context: ServiceContext, drive: Drive, signal: AbortSignal):
 async function fillStep(
   context: ServiceContext,
   { driveId }: Drive,
-  work: (life: number) => Promise<number>,
+  work: (drive: Drive, life: number) => Promise<number>,
 ): Promise<number> {
   const end = context.writes.begin(driveId);
   const life = context.poolLife();
   try {
+    const move = await findMove(context, driveId);
     const drive = await findAny(context.metadata.drives, driveId);
     refuseDirectAccess(drive, 'filled');
-    await refuseMovingElsewhere(context, drive);
-    return await work(life);
+    await refuseMovingElsewhere(context, drive, move);
+    return await work(drive, life);
   } finally {
     end();
   }

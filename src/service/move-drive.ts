@@ -1,7 +1,7 @@
 import type { Drive, Tier } from '../core/drive.ts';
 import { DriveError } from '../core/errors.ts';
 import { isMoving, refuseMoving } from '../core/move.ts';
-import { nodeName } from '../core/node.ts';
+import { NODE_REVISION, nodeName } from '../core/node.ts';
 import { checkPlace } from '../core/placement.ts';
 import type { AvoidedDrive, PlacementPool } from '../core/placement.ts';
 import type { MetadataTransaction } from '../metadata/metadata-store.ts';
@@ -18,8 +18,8 @@ import { removeStray } from './stray-removal.ts';
  * Puts the move of a drive to another pool into the queue; the work is done behind the answer, while the drive is used as
  * before. Nothing happens when it lies there already.
  *
- * @throws DriveError usage for a pool of another node, and between pools that are all nodes'; missing for an unknown pool; busy while the drive is moving, is attached past Drivebay, or an imaging writes to it; system while
- *   one of the pools is inactive; full when the pool has no room, is of another tier, or shares its failure domain with a
+ * @throws DriveError usage for a pool of another node; missing for an unknown pool; busy while the drive is moving, is attached past Drivebay, or an imaging writes to it; system while
+ *   one of the pools is inactive, or a node is there that would not leave the move to this one; full when the pool has no room, is of another tier, or shares its failure domain with a
  *   drive that this one avoids or that avoids this one
  */
 export async function moveDrive(
@@ -28,7 +28,7 @@ export async function moveDrive(
   { poolName, tier = null }: { poolName: string; tier?: Tier | null | undefined },
 ): Promise<Info> {
   const before = await findAny(context.metadata.drives, driveId);
-  checkPools(context, before, poolName);
+  checkPool(context, before, poolName);
   const neededBytes =
     before.poolName === poolName
       ? 0
@@ -52,12 +52,8 @@ export async function moveDrive(
   return await showDrive(context, drive, null, 'full');
 }
 
-/** Throws a DriveError unless this node can reach the pool, and no other would take the move up. */
-function checkPools(
-  { pools, poolOwners, mayHaveOtherNodes }: ServiceContext,
-  { driveId, poolName: fromPool }: Drive,
-  poolName: string,
-): void {
+/** Throws a DriveError unless this node can reach the pool. */
+function checkPool({ pools, poolOwners }: ServiceContext, { driveId }: Drive, poolName: string): void {
   const other = poolOwners.find(poolName);
   if (other !== null) {
     throw new DriveError(
@@ -66,16 +62,8 @@ function checkPools(
       { drive: driveId, pool: poolName },
     );
   }
-  const kinds = new Map(pools.configs.map(({ spec }) => [spec.name, spec.kind]));
-  if (!kinds.has(poolName)) throw new DriveError('missing', `Pool ${poolName} could not be found.`);
-  // Which node does the move is told by the directory that it goes to.
-  const isBetweenShared = kinds.get(fromPool) === 'rbd' && kinds.get(poolName) === 'rbd';
-  if (mayHaveOtherNodes && fromPool !== poolName && isBetweenShared) {
-    throw new DriveError(
-      'usage',
-      `Drive ${driveId} cannot move from pool ${fromPool} to ${poolName}, which are all nodes': image it onto another drive.`,
-      { drive: driveId, pool: fromPool },
-    );
+  if (!pools.configs.some(({ spec }) => spec.name === poolName)) {
+    throw new DriveError('missing', `Pool ${poolName} could not be found.`);
   }
   // Says what is wrong with a pool that is away.
   pools.threadsOf(poolName);
@@ -107,12 +95,32 @@ async function queueMove(
       { drive: driveId, pool: poolName },
     );
   }
+  await refuseEarlierNodes(context, tx, [drive.poolName, poolName]);
   const { sizeBytes } = drive;
   const avoid = await placesApart(tx, driveId);
   checkPlace({ driveId, sizeBytes, tier: tier ?? drive.tier, avoid, poolName, neededBytes }, pools);
-  await tx.moves.insert({ driveId, poolName, tier, totalBytes: neededBytes, createdAtMs: context.now() });
+  const { nodeId } = context.node;
+  const createdAtMs = context.now();
+  await tx.moves.insert({ driveId, poolName, tier, totalBytes: neededBytes, createdAtMs, nodeId });
   context.poolLoads.add(poolName, sizeBytes);
   return drive;
+}
+
+/** Between pools that are nobody's, nodes of earlier versions would all make the move. */
+async function refuseEarlierNodes(
+  { node: self, poolOwners, mayHaveOtherNodes }: ServiceContext,
+  tx: MetadataTransaction,
+  poolNames: readonly string[],
+): Promise<void> {
+  if (!mayHaveOtherNodes || poolNames.some((poolName) => poolOwners.ownerOf(poolName) !== null)) return;
+  const nodes = await tx.nodes.list();
+  const earlier = nodes.find((node) => node.revision < NODE_REVISION && !self.takesForGone(node));
+  if (earlier === undefined) return;
+  throw new DriveError(
+    'system',
+    `Drives move between pools of all nodes once no ${nodeName(earlier)} of an earlier version is there: upgrade that node first.`,
+    { node: earlier.nodeId },
+  );
 }
 
 /** Where the drives are that this one must share no failure domain with, and where they are moving to. */

@@ -1,11 +1,12 @@
 import { liveClaims } from '../core/claim.ts';
+import { isMoving } from '../core/move.ts';
 import { driveOfVolume } from '../core/volume-name.ts';
 import type { StoredVolume } from '../data-workers/volume.ts';
 import type { Notice } from '../metadata/metadata-store.ts';
 import { cutOthers } from './claim-changes.ts';
 import { finishDestroy } from './drive-removal.ts';
 import { MAX_NOTICES } from './limits.ts';
-import { isMovingElsewhere } from './moving-elsewhere.ts';
+import { isMadeElsewhere } from './moving-elsewhere.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /** Does what other nodes ask of this one. */
@@ -64,31 +65,44 @@ async function closeLeftVolumes(
   }
 }
 
+/** Whether this process has reached those of the pools that are nobody's. */
+function hasReached(
+  { poolOwners, reachedPools }: Pick<ServiceContext, 'poolOwners' | 'reachedPools'>,
+  poolNames: readonly string[],
+): boolean {
+  return poolNames.every((poolName) => poolOwners.ownerOf(poolName) !== null || reachedPools.has(poolName));
+}
+
 /**
- * Brings what this process does with a drive in line with the metadata: cuts servers whose claim is no more, or all when
- * another node moves the drive, waits for writes that were let through before, applies limits, lets go of volumes that the
- * drive has left, and ends what another node
- * has begun to destroy.
+ * Brings what this process does with a drive in line with the metadata: ends what it does for a move that is not its own any
+ * more, cuts servers whose claim is no more, or all when another node moves the drive, waits for writes that were let through
+ * before, applies limits, lets go of volumes that the drive has left, and ends what another node has begun to destroy.
  *
- * @returns false when that must wait for the drive's pool, where a process of this node before this one may have requests
- * on their way until the pool is reached
+ * @returns false when that must wait for the drive's pool, or the one that it moves to, where a process of this node before this
+ * one may have requests on their way until the pool is reached
  */
 async function heedDrive(context: ServiceContext, driveId: string): Promise<boolean> {
-  const { metadata, connections, writes, volumeKeys, poolOwners, node } = context;
+  const { metadata, connections, writes, volumes, volumeKeys, poolOwners, node } = context;
   // Before the claims are read: a connection that is newer than them may have a newer claim.
   const before = connections.list(driveId);
-  const [drive, claims] = await Promise.all([metadata.drives.find(driveId), metadata.claims.list([driveId])]);
-  const poolName = drive?.poolName ?? null;
-  const isShared = poolName !== null && poolOwners.ownerOf(poolName) === null;
-  if (isShared && !context.reachedPools.has(poolName)) return false;
+  const [drive, claims, move] = await Promise.all([
+    metadata.drives.find(driveId),
+    metadata.claims.list([driveId]),
+    metadata.moves.find(driveId),
+  ]);
+  const places = [drive, isMoving(move) ? move : null].filter((place) => place !== null);
+  const poolNames = places.map(({ poolName }) => poolName);
+  if (!hasReached(context, poolNames)) return false;
+  if (!isMoving(move) || move.nodeId !== node.nodeId) await context.moves.end(driveId);
   const newer = connections
     .list(driveId)
     .filter(
       ({ serverId, epoch }) => !before.some((open) => open.serverId === serverId && open.epoch === epoch),
     );
-  const isGivenUp = drive !== null && (await isMovingElsewhere(context, drive));
+  const isGivenUp = drive !== null && isMadeElsewhere(context, drive, move);
   await cutOthers(context, driveId, isGivenUp ? [] : [...liveClaims(claims, context.now()), ...newer]);
   await writes.quiesce(driveId);
+  if (isGivenUp) volumes.forgetMove(driveId);
   connections.limitsChanged(driveId);
   await closeLeftVolumes(context, driveId, drive?.state === 'ready' ? drive : null);
   if (drive?.state !== 'destroying') return true;

@@ -7,7 +7,7 @@ import { endExpiredClaims } from './claim-changes.ts';
 import { refuseExclusiveClaim } from './claim-checks.ts';
 import { withinDeadline } from './deadline.ts';
 import { isLeftOpen } from './direct-attachment.ts';
-import { refuseMovingElsewhere } from './moving-elsewhere.ts';
+import { findMove, refuseMovingElsewhere } from './moving-elsewhere.ts';
 import { refuseFenced } from './node-fence.ts';
 import { isClaimedBy } from './drive-info.ts';
 import { findOwned, refuseImagingSource, refuseImagingTarget } from './drive-lookup.ts';
@@ -66,12 +66,13 @@ async function findWritable(
   request: DriveWrite,
 ): Promise<{ drive: Drive; hasEndedClaims: boolean }> {
   const { metadata } = context;
-  const drive = await findOwned(metadata.drives, actor.userId, driveId);
-  const [jobs, claims] = await Promise.all([
+  const [jobs, claims, move] = await Promise.all([
     metadata.imaging.listTouching([driveId]),
     metadata.claims.list([driveId]),
-    refuseMovingElsewhere(context, drive),
+    findMove(context, driveId),
   ]);
+  const drive = await findOwned(metadata.drives, actor.userId, driveId);
+  await refuseMovingElsewhere(context, drive, move);
   refuseImagingTarget(drive, jobs, 'written');
   refuseImagingSource(
     drive,

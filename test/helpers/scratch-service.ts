@@ -251,6 +251,7 @@ function scratchVolumes(calls: string[]): Volumes {
     map: () => Promise.resolve([]),
     fillHoles: () => Promise.resolve(0),
     relocate: async (_driveId, work) => void (await work()),
+    forgetMove: (driveId) => void calls.push(`forget ${driveId}`),
   };
 }
 

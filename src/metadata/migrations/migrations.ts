@@ -7,6 +7,7 @@ import { claims } from './claims.ts';
 import type { ColumnTypes } from './column-types.ts';
 import { directAttach } from './direct-attach.ts';
 import { initialSchema } from './initial-schema.ts';
+import { moveNodes } from './move-nodes.ts';
 import { moves } from './moves.ts';
 import { nodes } from './nodes.ts';
 import { volumeNames } from './volume-names.ts';
@@ -20,6 +21,7 @@ export function listMigrations(types: ColumnTypes): Readonly<Record<string, Migr
     '0004-nodes': nodes(types),
     '0005-volume-names': volumeNames(types),
     '0006-direct-attach': directAttach(types),
+    '0007-move-nodes': moveNodes(types),
   };
 }
 

@@ -13,6 +13,7 @@ const COLUMNS = [
   'done_bytes',
   'total_bytes',
   'created_at_ms',
+  'node_id',
 ] as const;
 
 type MoveRow = Pick<Selectable<DriveMoveTable>, (typeof COLUMNS)[number]>;
@@ -64,5 +65,6 @@ function toMove(row: MoveRow): DriveMove {
     doneBytes: row.done_bytes,
     totalBytes: row.total_bytes,
     createdAtMs: row.created_at_ms,
+    nodeId: row.node_id,
   };
 }

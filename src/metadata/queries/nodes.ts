@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Kysely, RawBuilder, Selectable } from 'kysely';
-import { nodeStateAt } from '../../core/node.ts';
+import { NODE_REVISION, nodeStateAt } from '../../core/node.ts';
 import type { Node, NodeNbd } from '../../core/node.ts';
 import type { NodeReader, NodeWriter } from '../metadata-store.ts';
 import type { Schema } from '../schema.ts';
@@ -13,7 +13,8 @@ export function createNodeReader(db: Kysely<Schema>, clock: DatabaseClock): Node
     async list() {
       const rows = await db
         .selectFrom('nodes')
-        .select(['node_id', 'host', 'address', 'version', 'nbd', 'state', 'started_at_ms', 'heartbeat_at_ms'])
+        .select(['node_id', 'host', 'address', 'version', 'nbd', 'state'])
+        .select(['started_at_ms', 'heartbeat_at_ms', 'revision'])
         .select(clock.as('now_ms'))
         .orderBy('host')
         .orderBy('node_id')
@@ -38,6 +39,7 @@ export function createNodeWriter(db: Kysely<Schema>, clock: DatabaseClock): Node
         state: 'up',
         started_at_ms: clock,
         heartbeat_at_ms: clock,
+        revision: NODE_REVISION,
       } as const;
       await db
         .insertInto('nodes')
@@ -85,6 +87,7 @@ function toNode(row: Selectable<Schema['nodes']> & { now_ms: number }): Node {
     state: row.state,
     startedAtMs: row.started_at_ms,
     heartbeatAtMs: row.heartbeat_at_ms,
+    revision: row.revision,
   };
   return { ...node, state: nodeStateAt(node, row.now_ms), hasEnded: row.state === 'gone' };
 }

@@ -172,8 +172,10 @@ async function changeEverything(tx: MetadataTransaction): Promise<void> {
   await tx.claims.remove({ driveId: drive.driveId, serverId: 's', epoch: 1 });
   await tx.drives.insertAvoided(drive.driveId, [drive.driveId]);
   const move = { driveId: drive.driveId, poolName: 'p', totalBytes: 1 };
-  await tx.moves.insert({ ...move, tier: null, createdAtMs: 1 });
-  await tx.moves.progress({ ...move, state: 'copying', error: null, doneBytes: 1 });
+  await tx.moves.insert({ ...move, tier: null, createdAtMs: 1, nodeId: 'n' });
+  await tx.moves.progress({ ...move, nodeId: 'n', state: 'copying', error: null, doneBytes: 1 });
+  await tx.moves.take({ ...move, fromNodeId: 'n', nodeId: 'm' });
+  await tx.moves.take({ ...move, fromNodeId: null, nodeId: 'm' });
   await tx.moves.remove(drive.driveId);
   const stray = { volumeName: drive.volumeName, poolName: 'p' };
   await tx.strays.insert(stray);

@@ -67,6 +67,7 @@ async function fill(store: MetadataStore): Promise<void> {
         tier: 'ssd',
         totalBytes: 2 ** 52,
         createdAtMs: index,
+        nodeId: 'maker',
       });
       await tx.strays.insert({ volumeName: driveId, poolName: 'another' });
       const entry = {
