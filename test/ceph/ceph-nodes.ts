@@ -22,7 +22,7 @@ export interface NodePlace {
   readonly ownPool?: string;
 }
 
-/** Nodes of one installation over one PostgreSQL, with one pool in Ceph. */
+/** Nodes of one installation over one PostgreSQL, with one pool in Ceph, or two. */
 export interface CephNodes extends AsyncDisposable {
   readonly postgres: ScratchPostgres;
   readonly scratch: string;
@@ -30,15 +30,16 @@ export interface CephNodes extends AsyncDisposable {
   start(name: string, place?: NodePlace): Promise<ServerProcess>;
 }
 
+/** @param secondPool the name in Ceph of a second pool that all nodes have, `second` */
 export async function startCephNodes(
   cephPool: string,
-  options: ScratchPostgresOptions = {},
+  { secondPool, ...options }: ScratchPostgresOptions & { readonly secondPool?: string } = {},
 ): Promise<CephNodes> {
   const scratch = await scratchDirectory();
   const postgres = await startScratchPostgres(options);
   const database = await postgres.createDatabase();
-  const { user, keyring, confFile } = await createRbdPlace(cephPool);
-  const shared = { name: 'ceph', rbd: { pool: cephPool, user, keyring, conf: confFile } };
+  const shared = [await sharedPool('ceph', cephPool)];
+  if (secondPool !== undefined) shared.push(await sharedPool('second', secondPool));
   const masterKey = randomBytes(32).toString('hex');
   const started = new Set<ServerProcess>();
   return {
@@ -46,7 +47,7 @@ export async function startCephNodes(
     scratch,
     async start(name, { enter = [], databaseHost = database.host, args = [], ownPool } = {}) {
       const own = ownPool === undefined ? [] : [await makePool(join(scratch, ownPool))];
-      const pools = [shared, ...own];
+      const pools = [...shared, ...own];
       const server = await startServer({
         dataDirectory: join(scratch, name),
         config: JSON.stringify({ pools }),
@@ -66,6 +67,11 @@ export async function startCephNodes(
       await rm(scratch, { recursive: true });
     },
   };
+}
+
+async function sharedPool(name: string, cephPool: string): Promise<object> {
+  const { user, keyring, confFile } = await createRbdPlace(cephPool);
+  return { name, rbd: { pool: cephPool, user, keyring, conf: confFile } };
 }
 
 async function makePool(directory: string): Promise<object> {
