@@ -7,6 +7,7 @@ import { claims } from './claims.ts';
 import type { ColumnTypes } from './column-types.ts';
 import { directAttach } from './direct-attach.ts';
 import { initialSchema } from './initial-schema.ts';
+import { leftOpenDrives } from './left-open-drives.ts';
 import { moveNodes } from './move-nodes.ts';
 import { moves } from './moves.ts';
 import { nodes } from './nodes.ts';
@@ -22,6 +23,7 @@ export function listMigrations(types: ColumnTypes): Readonly<Record<string, Migr
     '0005-volume-names': volumeNames(types),
     '0006-direct-attach': directAttach(types),
     '0007-move-nodes': moveNodes(types),
+    '0008-left-open-drives': leftOpenDrives(),
   };
 }
 

@@ -48,7 +48,7 @@ describe('opening PostgreSQL', () => {
     for (const store of stores) expect(await store.users.list({ after: null, limit: 9 })).toHaveLength(5);
     await Promise.all(stores.map((store) => store.close()));
     const migrations = await server().query('select name from kysely_migration', database.database);
-    expect(migrations).toHaveLength(7);
+    expect(migrations).toHaveLength(8);
   });
 
   test('waits for the migration of another node, however long that takes', async () => {
@@ -75,7 +75,7 @@ describe('opening PostgreSQL', () => {
       code: 'system',
       message: expect.stringMatching(/newer Drivebay.*9999-future.*start that version/),
     });
-    expect(await server().query('select name from kysely_migration', database.database)).toHaveLength(8);
+    expect(await server().query('select name from kysely_migration', database.database)).toHaveLength(9);
   });
 
   test('leaves nothing of a migration that fails', async () => {

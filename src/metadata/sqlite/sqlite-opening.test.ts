@@ -108,7 +108,7 @@ describe('opening SQLite', () => {
     });
     const after = new DatabaseSync(path);
     expect(after.prepare('select count(*) as migrations from kysely_migration').get()?.['migrations']).toBe(
-      8,
+      9,
     );
     after.close();
   });
