@@ -43,10 +43,11 @@ export async function moveDrive(
   );
   const pools = await context.poolLoads.places();
   // No resize is under way then, so that the volume keeps its size from here on.
-  const drive = await inResizeTurn(context, before, () =>
-    context.metadata.transaction((tx) =>
-      queueMove(context, tx, { driveId, poolName, tier, neededBytes, pools }),
-    ),
+  const drive = await inResizeTurn(context, before, (turn) =>
+    context.metadata.transaction(async (tx) => {
+      await turn.check(tx);
+      return await queueMove(context, tx, { driveId, poolName, tier, neededBytes, pools });
+    }),
   );
   context.moves.wake();
   return await showDrive(context, drive, null, 'full');
