@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
+import { keepCompiledSoFar } from '../runtime/compile-cache.ts';
 import { describeFailure } from './data-failure.ts';
 import { createDataOperations } from './data-operations.ts';
 import { INTERLEAVED } from './protocol.ts';
@@ -20,6 +21,7 @@ const loop = createSocketLoop(setup.signal, setup.pool.kind === 'file');
 /** Transfers that have not ended. */
 let transfers = 0;
 const operations = await createDataOperations(setup, { loop, wish: (wish) => port.postMessage(wish) });
+keepCompiledSoFar();
 await serve(port);
 
 async function serve(calls: MessagePort): Promise<never> {

@@ -4,6 +4,7 @@ import { openPool } from '../blockdev/open-pool.ts';
 import type { StoragePool } from '../blockdev/storage-pool.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
 import { createXtsEngine } from '../crypto/xts.ts';
+import { keepCompiledSoFar } from '../runtime/compile-cache.ts';
 import { imagedDrive } from './drive-bytes.ts';
 import { createImagingOperations } from './imaging-operations.ts';
 import type { VolumeOpener } from './imaging-operations.ts';
@@ -13,6 +14,7 @@ import type { ThreadFailure } from './thread-failure.ts';
 
 // An imaging thread: works for one job at a time, one call after another, waiting for disks and ciphers itself.
 
+keepCompiledSoFar();
 const port = parentPort;
 if (port === null) throw new Error('This file runs in a worker thread.');
 

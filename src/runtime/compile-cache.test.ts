@@ -1,5 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -53,4 +62,20 @@ test('threads that are started afterwards keep what they compile in the same fol
     encoding: 'utf8',
   });
   expect(output).toContain(join(base, 'drivebay-compiled-'));
+});
+
+test('what was compiled so far is kept also when the process is killed', () => {
+  const program = `
+    import { keepCompiled, keepCompiledSoFar } from '${new URL('compile-cache.ts', import.meta.url).href}';
+    keepCompiled();
+    await import('${new URL('clock.ts', import.meta.url).href}');
+    keepCompiledSoFar();
+    process.kill(process.pid, 'SIGKILL');
+  `;
+  const { signal } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+    env: { TMPDIR: base },
+  });
+  expect(signal).toBe('SIGKILL');
+  const kept = readdirSync(base, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  expect(kept).not.toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { lstatSync, mkdirSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
+import { enableCompileCache, flushCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,6 +19,11 @@ export function keepCompiled(environment: NodeJS.ProcessEnv = process.env): void
   enableCompileCache(folder);
   // Threads do not take it over from the thread that starts them, but from here.
   environment['NODE_COMPILE_CACHE'] = folder;
+}
+
+/** Keeps what this thread has compiled so far, which otherwise is kept only when it ends in good order. */
+export function keepCompiledSoFar(): void {
+  flushCompileCache();
 }
 
 /** Whether nobody else can write to the folder, which is made if it is not there. */
