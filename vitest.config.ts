@@ -9,12 +9,17 @@ export default defineConfig({
     expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
     projects: [
-      { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts', 'test/tidy/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['src/**/*.test.ts', 'test/tidy/*.test.ts'], maxWorkers: 2 },
+      },
       {
         extends: true,
         test: {
           name: 'e2e',
           include: ['test/{e2e,fault,sim}/**/*.test.ts'],
+          // Each waits for its servers for a good part of its time.
+          maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 120_000,
         },
