@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { registerNodes } from '../../test/helpers/sample-nodes.ts';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
@@ -18,15 +19,7 @@ beforeEach(async () => {
   other = {};
   const { metadata, pools } = scratch.context;
   await metadata.transaction(async (tx) => {
-    for (const nodeId of ['this', 'other']) {
-      await tx.nodes.register({
-        nodeId,
-        host: nodeId,
-        address: `${nodeId}:8600`,
-        version: '1.0.0',
-        nbd: null,
-      });
-    }
+    await registerNodes(tx, ['this', 'other']);
   });
   const list = async (): Promise<readonly Node[]> =>
     (await metadata.nodes.list()).map((node) => (node.nodeId === 'other' ? { ...node, ...other } : node));

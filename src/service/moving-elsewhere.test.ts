@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { registerNodes } from '../../test/helpers/sample-nodes.ts';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
@@ -30,15 +31,7 @@ beforeEach(async () => {
   context = { ...scratch.context, moves, mayHaveOtherNodes: true };
   context.reachedPools.add('second');
   await context.metadata.transaction(async (tx) => {
-    for (const nodeId of ['this', 'other']) {
-      await tx.nodes.register({
-        nodeId,
-        host: nodeId,
-        address: `${nodeId}:8600`,
-        version: '1.0.0',
-        nbd: null,
-      });
-    }
+    await registerNodes(tx, ['this', 'other']);
     // So nobody waits until it heeds anything.
     await tx.nodes.beat('other', 'gone');
     await tx.nodes.putPool({ poolName: 'elsewhere', nodeId: 'other', domain: 'there' });
