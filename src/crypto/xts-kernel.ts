@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 /** The WebAssembly part of AES-XTS; its source, assembly/xts.ts, says what each function does. Arguments are addresses in the memory. */
 export interface XtsKernel {
   numberSectors(tweaks: number, firstSector: number, sectors: number): void;
+  alignTweaks(tweaks: number, sectors: number): void;
   mask(from: number, into: number, tweaks: number, sectors: number): void;
-  maskWritten(data: number, tweaks: number, sectors: number): number;
+  noteUnwritten(data: number, tweaks: number, sectors: number): number;
   unmask(data: number, tweaks: number, sectors: number): void;
 }
 
@@ -14,8 +15,9 @@ export function loadXtsKernel(memory: WebAssembly.Memory): XtsKernel {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   return {
     numberSectors: functionOf(exports, 'numberSectors'),
+    alignTweaks: functionOf(exports, 'alignTweaks'),
     mask: functionOf(exports, 'mask'),
-    maskWritten: functionOf(exports, 'maskWritten') as XtsKernel['maskWritten'],
+    noteUnwritten: functionOf(exports, 'noteUnwritten') as XtsKernel['noteUnwritten'],
     unmask: functionOf(exports, 'unmask'),
   };
 }
