@@ -77,12 +77,15 @@ export function createDriveWriter(
     async insert(drive, keys) {
       const { driveId, userId, createdAtMs } = drive;
       const row = { ...toDriveChange(drive), drive_id: driveId, user_id: userId, created_at_ms: createdAtMs };
-      await queries.insert(db, row);
-      await queries.insertCounters(db, toCounterRow(drive));
-      await insertReaders(db, drive);
-      await insertTags(db, drive);
-      if (keys !== null) await insertKeys(db, driveId, keys);
-      await addUsage(userId, countedUsage(drive.state, drive.sizeBytes), NOTHING);
+      // They are done in this order, and travel together.
+      await Promise.all([
+        queries.insert(db, row),
+        queries.insertCounters(db, toCounterRow(drive)),
+        insertReaders(db, drive),
+        insertTags(db, drive),
+        keys === null ? null : insertKeys(db, driveId, keys),
+        addUsage(userId, countedUsage(drive.state, drive.sizeBytes), NOTHING),
+      ]);
     },
     insertAvoided: (driveId, avoidedIds) => insertAvoided(db, driveId, avoidedIds),
     async update(drive) {
@@ -90,11 +93,13 @@ export function createDriveWriter(
       const before = (await queries.findBefore(db, { driveId })).rows[0];
       if (before === undefined) throw driveMissing(driveId);
       const change = toDriveChange(drive);
-      await queries.update(db, { ...change, drive_id: driveId });
-      if (change.readers !== before.readers) await replaceReaders(db, drive);
-      if (change.tags !== before.tags) await replaceTags(db, { ...drive, userId: before.user_id });
       const after = countedUsage(drive.state, drive.sizeBytes);
-      await addUsage(before.user_id, after, countedUsage(before.state, before.size_bytes));
+      await Promise.all([
+        queries.update(db, { ...change, drive_id: driveId }),
+        change.readers === before.readers ? null : replaceReaders(db, drive),
+        change.tags === before.tags ? null : replaceTags(db, { ...drive, userId: before.user_id }),
+        addUsage(before.user_id, after, countedUsage(before.state, before.size_bytes)),
+      ]);
     },
     async remove(driveId) {
       const before = (await queries.findBefore(db, { driveId })).rows[0];

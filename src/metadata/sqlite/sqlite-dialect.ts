@@ -12,11 +12,21 @@ export type StatementRunner = (statement: Statement) => Promise<ResultSet>;
  */
 export function createSqliteDialect(run: StatementRunner): Dialect {
   return {
-    createAdapter: () => new SqliteAdapter(),
+    createAdapter: () => new ThreadAdapter(),
     createDriver: () => createDriver(createConnection(run)),
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   };
+}
+
+/**
+ * Says that statements need not wait for each other: the thread does them in the order in which they were asked for. Kysely would
+ * hold each back until the one before is answered, also those of other requests.
+ */
+class ThreadAdapter extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
 }
 
 function createDriver(connection: DatabaseConnection): Driver {
