@@ -10,6 +10,8 @@ const SIZE_BYTES = 10 * GIB * MIB;
 const CONNECTIONS = 4;
 /** Copying so much takes minutes, and two copies of a third drive would not fit. */
 const COPIES = 1;
+/** Seconds after which the monitor hands out a snapshot's number at the latest. A cluster has 1 if nobody says otherwise. */
+const QUICK_ROUND = '0.1';
 
 /** A copy of a large drive that shares its blocks, against one that cannot because it lies in another pool of the same cluster. */
 export const cephClone: Benchmark = {
@@ -42,8 +44,12 @@ export const cephClone: Benchmark = {
     };
     const work = `Ceph: copy of a drive that holds ${SIZE_BYTES / MIB / GIB} GiB, in one pool`;
     const [ours, peer] = [await times('ssd', context.runs), await times('disk', COPIES)];
+    await cluster.ceph('config', 'set', 'mon', 'paxos_propose_interval', QUICK_ROUND);
+    const quick = await times('ssd', context.runs);
+    const common = { unit: 's', better: 'lower', peerName: 'copying it to another pool', peer } as const;
     return [
-      { work, unit: 's', better: 'lower', peerName: 'copying it to another pool', target: 100, ours, peer },
+      { ...common, work, target: 100, ours },
+      { ...common, work: `${work}, paxos_propose_interval ${QUICK_ROUND}`, target: 100, ours: quick },
     ];
   },
 };

@@ -79,7 +79,7 @@ export function createBench(): Bench {
       const runner = createImagingRunner({
         metadata: queue,
         specOf: ({ volumeName, poolName, sizeBytes }) => {
-          const volumeKey = bench.isEncrypted ? new Uint8Array(64) : null;
+          const volumeKey = bench.isEncrypted ? new Uint8Array(64).map((_, index) => index) : null;
           return Promise.resolve({
             volumeName,
             poolName,
