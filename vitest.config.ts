@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 import { ONE_NODE_FILES } from './test/helpers/one-node-files.ts';
 
+/** What the end-to-end tests run is what the package is made of. */
+const BUILD = 'test/helpers/build-setup.ts';
+
 export default defineConfig({
   test: {
     testTimeout: 30_000,
@@ -25,7 +28,8 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/{e2e,fault,sim}/**/*.test.ts'],
           // Each waits for its servers for a good part of its time.
-          maxWorkers: 2,
+          maxWorkers: 3,
+          globalSetup: BUILD,
           testTimeout: 300_000,
           hookTimeout: 120_000,
         },
@@ -36,7 +40,7 @@ export default defineConfig({
           name: 'ceph',
           include: ['test/ceph/*.test.ts'],
           exclude: ['test/ceph/cluster-away.test.ts'],
-          globalSetup: 'test/ceph/global-setup.ts',
+          globalSetup: [BUILD, 'test/ceph/global-setup.ts'],
           // They mostly wait, for what is to be found gone.
           maxWorkers: 3,
           testTimeout: 120_000,
@@ -51,7 +55,7 @@ export default defineConfig({
           include: ['test/e2e/*.test.ts'],
           exclude: Object.keys(ONE_NODE_FILES),
           env: { DRIVEBAY_TEST_NODES: '2' },
-          globalSetup: ['test/helpers/one-node-files.ts', 'test/ceph/global-setup.ts'],
+          globalSetup: [BUILD, 'test/helpers/one-node-files.ts', 'test/ceph/global-setup.ts'],
           maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 120_000,
@@ -63,7 +67,7 @@ export default defineConfig({
           // What is done to its cluster would be felt in the others.
           name: 'ceph-away',
           include: ['test/ceph/cluster-away.test.ts'],
-          globalSetup: 'test/ceph/global-setup.ts',
+          globalSetup: [BUILD, 'test/ceph/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

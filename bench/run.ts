@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from '../scripts/build.ts';
 import { ceph } from './ceph.ts';
 import { cephClone } from './ceph-clone.ts';
 import { cipher } from './cipher.ts';
@@ -12,6 +13,7 @@ import { imaging, sparseImaging } from './imaging.ts';
 import { listing } from './listing.ts';
 import { nbd, nbdEncrypted } from './nbd.ts';
 import { nodes } from './nodes.ts';
+import { BUILD_DIRECTORY } from './lib/drivebay-server.ts';
 import type { Benchmark, Row } from './lib/measure.ts';
 import { formatTable } from './lib/table.ts';
 
@@ -42,6 +44,7 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 
+await build(BUILD_DIRECTORY);
 const rows: Row[] = [];
 for (const benchmark of chosen) {
   rows.push(...(await runOne(benchmark)));

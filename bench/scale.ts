@@ -2,12 +2,13 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from '../scripts/build.ts';
 import { openPostgresStore } from '../src/metadata/postgres/postgres-store.ts';
 import type { PostgresOptions } from '../src/metadata/postgres/postgres-options.ts';
 import { fillSql } from '../src/metadata/postgres/scratch-rows.ts';
 import { databaseUrl, startScratchPostgres } from '../src/metadata/postgres/scratch-postgres.ts';
 import type { ScratchPostgres } from '../src/metadata/postgres/scratch-postgres.ts';
-import { startDrivebay } from './lib/drivebay-server.ts';
+import { BUILD_DIRECTORY, startDrivebay } from './lib/drivebay-server.ts';
 import type { DrivebayServer } from './lib/drivebay-server.ts';
 import { median, secondsOf } from './lib/measure.ts';
 
@@ -135,6 +136,7 @@ async function measure(postgres: ScratchPostgres, drives: number): Promise<Figur
   }
 }
 
+await build(BUILD_DIRECTORY);
 await using postgres = await startScratchPostgres({
   isDurable: true,
   settings: ['shared_buffers = 1GB', 'max_wal_size = 8GB'],

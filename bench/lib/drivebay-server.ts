@@ -20,7 +20,9 @@ export interface DrivebayServer extends AsyncDisposable {
   call(method: string, path: string, body?: unknown): Promise<unknown>;
 }
 
-export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** What is measured is what the package is made of; `run.ts` builds it. */
+export const BUILD_DIRECTORY = fileURLToPath(new URL('../../dist', import.meta.url));
+export const MAIN = join(BUILD_DIRECTORY, 'main.js');
 
 /** `environment` adds settings that have no flag. */
 export async function startDrivebay(

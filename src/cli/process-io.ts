@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WriteStream } from 'node:tty';
+import packageFile from '../../package.json' with { type: 'json' };
 import { openHttpTransport } from './api/http-transport.ts';
 import { fileError, systemCode } from './cli-error.ts';
 import type { CliIo, TerminalSize } from './cli-io.ts';
@@ -46,8 +46,6 @@ function terminalSize({ isTTY, rows, columns }: WriteStream): TerminalSize | nul
   return isTTY ? { rows: rows > 0 ? rows : 24, columns: columns > 0 ? columns : 80 } : null;
 }
 
-/** From package.json, which lies two directories up from the source and from what is compiled of it alike. */
 export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  return packageFile.version;
 }

@@ -38,7 +38,9 @@ function startThread(): ImagingThreadClient {
 
 async function makeDrive(number: number, sizeBytes: number, isEncrypted = true): Promise<VolumeSpec> {
   const volumeName = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
-  const volumeKey = isEncrypted ? Buffer.from(Array.from({ length: 64 }, (_, at) => at * (2 * number + 1))) : null;
+  const volumeKey = isEncrypted
+    ? Buffer.from(Array.from({ length: 64 }, (_, at) => at * (2 * number + 1)))
+    : null;
   const encryption = volumeKey === null ? null : { volumeKey, passphrase: 'abcdefghijklmnopqrstuvwxyz' };
   await createVolume(pool, { volumeName, sizeBytes, encryption });
   return {

@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { insertDrives, sampleDrive } from '../../src/metadata/describe-sample-rows.ts';
+import { BUILT_MAIN } from '../helpers/built-command.ts';
 import { ADMIN_USER, scratchDirectory, startServer } from '../helpers/server-process.ts';
 import { openTestStore } from '../helpers/test-metadata.ts';
 
 const DRIVES = 100_000;
 /** All drives' info as objects takes many times this; a server that kept it would run out of memory. */
 const HEAP_MIB = 96;
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 // With PostgreSQL, and another node beside it, this takes many times what it takes with SQLite.
 vi.setConfig({ testTimeout: 900_000 });
@@ -32,7 +31,7 @@ test('a list of 100,000 drives is sent again and again by a server with a small 
 
   await using server = await startServer({
     dataDirectory,
-    command: [process.execPath, `--max-old-space-size=${HEAP_MIB}`, MAIN],
+    command: [process.execPath, `--max-old-space-size=${HEAP_MIB}`, BUILT_MAIN],
   });
   for (let round = 0; round < 3; round += 1) {
     const infos = await server.get('/drives/info');

@@ -1,16 +1,14 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
+import { BUILT_MAIN } from '../helpers/built-command.ts';
 import { ADMIN_AUTH } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
 import { openGuestDisk } from './guest-disk.ts';
 import type { GuestFiles } from './guest-files.ts';
 import { bootGuest } from './running-guest.ts';
 import type { RunningGuest } from './running-guest.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** What a guest's kernel prints when its disk fails it. */
 export const IO_ERROR = /I\/O error|blk_update_request|EXT4-fs (error|warning)|Remounting filesystem/;
@@ -43,7 +41,7 @@ async function drivebay(server: ServerProcess, ...args: string[]): Promise<strin
     DRIVEBAY_URL: `http://127.0.0.1:${server.port}`,
     DRIVEBAY_AUTH: ADMIN_AUTH,
   };
-  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args], { env });
+  const { stdout } = await promisify(execFile)(process.execPath, [BUILT_MAIN, ...args], { env });
   return stdout.trim();
 }
 

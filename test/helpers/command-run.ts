@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+import { BUILT_MAIN } from './built-command.ts';
 
 export interface CommandOptions {
   /** All that is in its environment besides the PATH. */
@@ -28,7 +26,7 @@ export async function runCommand(
       killSignal: 'SIGKILL' as const,
       ...(killed === undefined ? {} : { signal: killed }),
     };
-    const child = execFile(process.execPath, [MAIN, ...args], options, (_error, stdout, stderr) => {
+    const child = execFile(process.execPath, [BUILT_MAIN, ...args], options, (_error, stdout, stderr) => {
       resolve({ exitCode: child.exitCode, stdout, stderr });
     });
   });

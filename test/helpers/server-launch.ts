@@ -2,11 +2,10 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { BUILT_MAIN } from './built-command.ts';
 
 export const ADMIN_USER = '11111111-1111-4111-8111-111111111111';
 export const ADMIN_AUTH = `${ADMIN_USER}:AdminKey1234567890123456`;
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const READY_TIMEOUT_MS = 60_000;
 
 export interface LaunchOptions {
@@ -57,7 +56,7 @@ async function spawnServer({
   config,
   args,
   env,
-  command = [process.execPath, MAIN],
+  command = [process.execPath, BUILT_MAIN],
   enter = [],
 }: LaunchOptions): Promise<ChildProcess> {
   const flags = ['--data-dir', dataDirectory, '--listen', '127.0.0.1:0', ...(args ?? [])];
