@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,7 +8,6 @@ import { bootFromDrive, errorsOn, expectKept, IO_ERROR } from '../guest/guest-dr
 import { guestProblem, makeGuestFiles } from '../guest/guest-files.ts';
 import type { GuestFiles } from '../guest/guest-files.ts';
 import { scratchDirectory, startServer } from '../helpers/server-process.ts';
-import type { ServerProcess } from '../helpers/server-process.ts';
 
 /** How long the server stays away, at least. */
 const AWAY_MS = 500;
@@ -47,9 +47,10 @@ describe('a guest', () => {
     async (via) => {
       const dataDirectory = join(scratch, `data-${via}`);
       const socketPath = join(scratch, `restarted-${via}.sock`);
-      const args = ['--nbd-socket', socketPath, '--nbd-listen', '127.0.0.1:0'];
+      // Below those that the system gives to connections: nobody may take it while the server is away.
+      const port = randomInt(15_000, 32_000);
+      const args = ['--nbd-socket', socketPath, '--nbd-listen', `127.0.0.1:${port}`];
       let server = await startServer({ dataDirectory, args });
-      args[3] = `127.0.0.1:${nbdPort(server)}`;
       try {
         const booted = await bootFromDrive(server, files, { via });
         await using guest = booted.guest;
@@ -79,11 +80,3 @@ test('a file system that lost something, and an I/O error of a guest, would be s
   const line = '[    9.1] I/O error, dev vda, sector 2048 op 0x1:(WRITE) flags 0x800 phys_seg 1 prio class 2';
   expect(line).toMatch(IO_ERROR);
 });
-
-function nbdPort(server: ServerProcess): string {
-  const line = server
-    .output()
-    .split('\n')
-    .find((each) => each.includes('NBD listens on TCP'));
-  return String((JSON.parse(line ?? '{}') as Record<string, unknown>)['port']);
-}
