@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { ONE_NODE_FILES } from './test/helpers/one-node-files.ts';
 
@@ -17,9 +18,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/tidy/*.test.ts'],
-          maxWorkers: 2,
-          // A process for each of so many short files would take a quarter of the time.
+          maxWorkers: 3,
+          // A process for each of so many short files takes a quarter of the time.
           isolate: false,
+          // So is compiling what each thread runs.
+          env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.compiled', import.meta.url)) },
         },
       },
       {

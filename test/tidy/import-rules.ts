@@ -87,7 +87,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Before the version of Node is known to do, nothing else may be loaded.
   'src/main.ts': ['src/drivebay.ts', 'src/runtime/compile-cache.ts', 'src/runtime/node-version.ts'],
   // What is built around the product, and what tests it, may open anything.
-  'bench/': ['src/', 'scripts/cluster/'],
+  'bench/': ['src/', 'scripts/cluster/', 'scripts/build.ts'],
   'scripts/': ['src/'],
   'test/': ['src/', 'scripts/', 'bench/'],
 };
