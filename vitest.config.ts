@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/helpers/longest-first.ts';
 import { ONE_NODE_FILES } from './test/helpers/one-node-files.ts';
 
 /** What the end-to-end tests run is what the package is made of. */
@@ -12,6 +13,7 @@ export default defineConfig({
     // What is looked for until it is there, such as a line of a log, comes late on a busy machine.
     expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
@@ -45,7 +47,7 @@ export default defineConfig({
           exclude: ['test/ceph/cluster-away.test.ts'],
           globalSetup: [BUILD, 'test/ceph/global-setup.ts'],
           // They mostly wait, for what is to be found gone.
-          maxWorkers: 3,
+          maxWorkers: 4,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
