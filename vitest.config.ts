@@ -5,6 +5,8 @@ import { ONE_NODE_FILES } from './test/helpers/one-node-files.ts';
 
 /** What the end-to-end tests run is what the package is made of. */
 const BUILD = 'test/helpers/build-setup.ts';
+/** What they do to their cluster would be felt in the others, or what the others do in them. */
+const ALONE_IN_CEPH = ['test/ceph/cluster-away.test.ts', 'test/ceph/postgres-stop.test.ts'];
 
 export default defineConfig({
   test: {
@@ -44,10 +46,10 @@ export default defineConfig({
         test: {
           name: 'ceph',
           include: ['test/ceph/*.test.ts'],
-          exclude: ['test/ceph/cluster-away.test.ts'],
+          exclude: ALONE_IN_CEPH,
           globalSetup: [BUILD, 'test/ceph/global-setup.ts'],
           // They mostly wait, for what is to be found gone.
-          maxWorkers: 4,
+          maxWorkers: 3,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
@@ -69,9 +71,9 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // What is done to its cluster would be felt in the others.
           name: 'ceph-away',
-          include: ['test/ceph/cluster-away.test.ts'],
+          include: ALONE_IN_CEPH,
+          maxWorkers: 1,
           globalSetup: [BUILD, 'test/ceph/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

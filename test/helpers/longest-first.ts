@@ -7,15 +7,6 @@ const LONG: readonly string[] = [
   'e2e/guest.test.ts',
   'e2e/many-drives.test.ts',
   'e2e/imaging.test.ts',
-  'ceph/clone.test.ts',
-  'ceph/transfer-kill.test.ts',
-  'ceph/nodes.test.ts',
-  'ceph/shared-moves.test.ts',
-  'ceph/node-cut.test.ts',
-  'ceph/guest.test.ts',
-  'ceph/node-kill.test.ts',
-  'ceph/clone-drives.test.ts',
-  'ceph/rbd-attach.test.ts',
 ];
 
 /** Begins with the files that take longest; Vitest knows them only from a run before. */
