@@ -60,7 +60,7 @@ async function receiveFromSocket(
     const { segments, receivedBytes: filledBytes } = space;
     const part = await receiveFrom(socket.descriptor, { segments, filledBytes });
     readBytes = part.receivedBytes;
-    space.skip(readBytes);
+    space.advance(readBytes);
     return part.encryptedBytes;
   } finally {
     socket.giveBack(readBytes);
@@ -97,7 +97,7 @@ class BodySpace {
   }
 
   /** Counts bytes that somebody else has put there. */
-  skip(lengthBytes: number): void {
+  advance(lengthBytes: number): void {
     this.#receivedBytes += lengthBytes;
   }
 
