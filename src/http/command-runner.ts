@@ -58,7 +58,7 @@ async function callCommand(
   checkMethod(exchange, command);
   // Probes and load balancers put what they like behind the question mark.
   const query = command.access === 'anyone' ? new Map() : parseQuery(exchange.query, command.parameters);
-  const takesBody = command.input !== null && exchange.req.method === 'POST';
+  const takesBody = command.input !== null && exchange.method === 'POST';
   const bodyBytes = takesBody ? await readControlBody(exchange, limits) : NO_BYTES;
   const fields: CommandFields = parseCommandFields(bodyBytes, exchange.req.headers['content-type']);
   if (command.input === NO_INPUT) parseInput(NO_INPUT, fields);
@@ -67,7 +67,7 @@ async function callCommand(
 
 function checkMethod(exchange: Exchange, command: Command): void {
   const allowed = command.method === 'GET' ? ['GET', 'HEAD', 'POST'] : ['POST'];
-  const method = exchange.req.method ?? '';
+  const { method } = exchange;
   if (allowed.includes(method)) return;
   throw new DriveError(
     'method',

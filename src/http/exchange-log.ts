@@ -67,14 +67,14 @@ export class ExchangeLog {
   }
 
   #write(exchange: Exchange): void {
-    const { req, res, user } = exchange;
+    const { res, user } = exchange;
     const ms = this.#clock.nowMs() - exchange.startedAtMs;
     const status = res.writableFinished ? res.statusCode : null;
     this.#metrics.end(exchange, { status, seconds: ms / 1000 });
     this.#logger.info(
       {
         requestId: exchange.requestId,
-        method: req.method,
+        method: exchange.method,
         route: exchange.template,
         path: quoted(exchange.path),
         status: res.headersSent ? res.statusCode : null,

@@ -14,6 +14,8 @@ export interface Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly requestId: string;
+  /** As the client sent it. */
+  readonly method: string;
   /** The request's path without its query. */
   readonly path: string;
   /** What follows the question mark; empty when there is none. */
@@ -36,7 +38,7 @@ export interface Exchange {
 const SANE_ID = /^[A-Za-z0-9-]{1,64}$/;
 
 export function createExchange(
-  { req, res }: { req: IncomingMessage; res: ServerResponse },
+  { req, res, method }: { req: IncomingMessage; res: ServerResponse; method: string },
   { clock, limits, expectsContinue }: { clock: HttpClock; limits: HttpLimits; expectsContinue: boolean },
 ): Exchange {
   const url = req.url ?? '/';
@@ -45,9 +47,10 @@ export function createExchange(
     req,
     res,
     requestId: requestIdOf(req.headers['x-request-id']),
+    method,
     path: question === -1 ? url : url.slice(0, question),
     query: question === -1 ? '' : url.slice(question + 1),
-    isHead: req.method === 'HEAD',
+    isHead: method === 'HEAD',
     isJson: acceptsJson(req.headers.accept),
     body: bodyOf({ req, res, expectsContinue }, { clock, limits }),
     startedAtMs: clock.nowMs(),

@@ -1,4 +1,3 @@
-import { METHODS } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import fastify from 'fastify';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -37,11 +36,26 @@ export interface AppParts extends RunContext {
 }
 
 /**
+ * What Fastify takes every request for: a command is found by its path alone, and answers a wrong method itself. With this
+ * one Fastify reads no body either, nor refuses a Content-Type.
+ */
+const ROUTED_METHOD = 'GET';
+
+/**
  * The commands on Fastify, which finds the command for a path. Bodies and answers are handled here and not by Fastify:
  * a body's form does not depend on registered content types, and answers are written as they become known.
  */
 export function createHttpApp(parts: AppParts): FastifyInstance {
+  const sentMethods = new WeakMap<IncomingMessage, string>();
+  const begin = (req: IncomingMessage, res: ServerResponse): Exchange =>
+    beginExchange(parts, { req, res, method: sentMethods.get(req) ?? '' });
   const app = fastify({
+    // What sees a request before it is routed.
+    rewriteUrl(req) {
+      sentMethods.set(req, req.method ?? '');
+      req.method = ROUTED_METHOD;
+      return req.url ?? '';
+    },
     serverFactory: (handler) => parts.createServer((req, res) => handler(req, res)),
     logger: false,
     // The connection guard answers these.
@@ -50,15 +64,12 @@ export function createHttpApp(parts: AppParts): FastifyInstance {
     return503OnClosing: false,
     routerOptions: { maxParamLength: parts.limits.headerBytes },
     frameworkErrors: (_error, request, reply) => {
-      void answerBadPath(parts, request.raw, reply.raw);
+      void answerBadPath(parts, begin(request.raw, reply.raw));
     },
   });
-  const methods = METHODS.filter((method) => method !== 'CONNECT');
-  // Without a body, in Fastify's eyes: it shall never read one, nor refuse a Content-Type.
-  for (const method of methods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   app.decorateRequest('exchange', null);
   app.addHook('onRequest', async (request, reply) => {
-    const exchange = beginExchange(parts, request.raw, reply.raw);
+    const exchange = begin(request.raw, reply.raw);
     request.exchange = exchange;
     const command = request.routeOptions.config.command;
     exchange.template = command?.path ?? null;
@@ -74,19 +85,13 @@ export function createHttpApp(parts: AppParts): FastifyInstance {
     const exchange = exchangeOf(request);
     await sendFailure(exchange, commandMissing(exchange.path), parts);
   });
-  for (const command of parts.commands) addCommand(app, methods, command, parts);
+  for (const command of parts.commands) addCommand(app, command, parts);
   return app;
 }
 
-/** One route for all methods of a path, so that a wrong method is answered by the command's own table. */
-function addCommand(
-  app: FastifyInstance,
-  methods: readonly string[],
-  command: Command,
-  parts: AppParts,
-): void {
+function addCommand(app: FastifyInstance, command: Command, parts: AppParts): void {
   app.route({
-    method: [...methods],
+    method: ROUTED_METHOD,
     url: command.path,
     config: { command },
     handler: async (request, reply) => {
@@ -102,19 +107,19 @@ function exchangeOf(request: FastifyRequest): Exchange {
   return request.exchange;
 }
 
-function beginExchange(parts: AppParts, req: IncomingMessage, res: ServerResponse): Exchange {
+function beginExchange(
+  parts: AppParts,
+  message: { req: IncomingMessage; res: ServerResponse; method: string },
+): Exchange {
   const { clock, limits } = parts;
-  const exchange = createExchange(
-    { req, res },
-    { clock, limits, expectsContinue: parts.expectsContinue(req) },
-  );
+  const expectsContinue = parts.expectsContinue(message.req);
+  const exchange = createExchange(message, { clock, limits, expectsContinue });
   parts.exchanges.begin(exchange);
   return exchange;
 }
 
 /** A path that is not valid percent-encoding never reaches the router's hooks; it too needs credentials first. */
-async function answerBadPath(parts: AppParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const exchange = beginExchange(parts, req, res);
+async function answerBadPath(parts: AppParts, exchange: Exchange): Promise<void> {
   try {
     await admit(parts, exchange, undefined);
     throw usage(`The path ${quoted(exchange.path)} is not valid percent-encoded UTF-8.`);
