@@ -1,7 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
 import type { Server as HttpsServer } from 'node:https';
 import { createServer as createNetServer } from 'node:net';
 import type { Server as NetServer } from 'node:net';
@@ -24,6 +22,10 @@ import type { HttpClock } from './request-body.ts';
 import { readTlsPair, watchTlsFiles } from '../runtime/tls-files.ts';
 import type { TlsFiles, TlsPair } from '../runtime/tls-files.ts';
 import { RequestTurns } from './request-turns.ts';
+
+// Import statements would load fetch as well, for which nobody who starts a server should wait.
+const { createServer } = process.getBuiltinModule('node:http');
+const { createServer: createTlsServer } = process.getBuiltinModule('node:https');
 
 export interface HttpServerOptions {
   readonly service: Service;
