@@ -23,10 +23,23 @@ const NOTICES = 'THIRD-PARTY-NOTICES.txt';
 export async function build(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true });
   await using bundle = await rolldown({ cwd: ROOT, input: ENTRIES, platform: 'node', external: INSTALLED });
-  const { output } = await bundle.write({ dir: directory, format: 'esm', comments: { legal: false } });
+  const { output } = await bundle.write({
+    dir: directory,
+    format: 'esm',
+    comments: false,
+    plugins: [{ name: 'ascii', renderChunk: escapeNonAscii }],
+  });
   copyFileSync(join(ROOT, WASM), join(directory, 'xts.wasm'));
   const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
   writeFileSync(join(directory, NOTICES), noticesOf(new Set(modules.map(packageOf))));
+}
+
+/**
+ * Writes what is not ASCII as escapes, which mean the same in strings and in regular expressions, where alone it is left: one
+ * such character makes Node decode a whole file with care, and keep it in twice the memory.
+ */
+function escapeNonAscii(code: string): string {
+  return code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** The directory of the library that a module belongs to; null for our own. */
