@@ -3,6 +3,8 @@ import { hash } from 'node:crypto';
 // The anti-forensic splitter of LUKS1 (specification 1.2.3, section 2.4): a secret is spread over many stripes so that
 // losing any one of them loses the secret; wiping a keyslot then does not depend on the disk overwriting everything.
 
+const NUMBER_BYTES = 4;
+
 /** Splits the secret into `stripes` times its length, all of which is needed to get it back. */
 export function splitSecret(
   secret: Uint8Array,
@@ -31,29 +33,32 @@ export function mergeSecret(
 
 /** Folds stripes into one: XOR the next one in, diffuse, and on. */
 function combine(stripes: Uint8Array, stripeBytes: number, hashName: string): Uint8Array {
-  const hashBytes = hash(hashName, '', 'buffer').byteLength;
-  let folded: Uint8Array = new Uint8Array(stripeBytes);
+  const pieces = numberedPieces(stripeBytes, hash(hashName, '', 'buffer').byteLength);
   for (let at = 0; at < stripes.byteLength; at += stripeBytes) {
-    folded = diffuse(xor(folded, stripes.subarray(at, at + stripeBytes)), { hashName, hashBytes });
+    let next = at;
+    for (const { bytes, numbered } of pieces) {
+      for (let index = 0; index < bytes.byteLength; index += 1, next += 1) {
+        bytes[index] = (bytes[index] ?? 0) ^ (stripes[next] ?? 0);
+      }
+      hash(hashName, numbered, 'buffer').copy(bytes);
+    }
   }
-  return folded;
+  return Buffer.concat(pieces.map(({ bytes }) => bytes));
 }
 
-/** Replaces each piece of the length of a hash by the hash of its number and itself. */
-function diffuse(
-  block: Uint8Array,
-  { hashName, hashBytes }: { hashName: string; hashBytes: number },
-): Uint8Array {
-  const diffused = new Uint8Array(block.byteLength);
-  const numbered = Buffer.alloc(4 + hashBytes);
-  for (let at = 0; at < block.byteLength; at += hashBytes) {
-    const piece = block.subarray(at, at + hashBytes);
-    numbered.writeUInt32BE(at / hashBytes);
-    numbered.set(piece, 4);
-    const digest = hash(hashName, numbered.subarray(0, 4 + piece.byteLength), 'buffer');
-    diffused.set(digest.subarray(0, piece.byteLength), at);
-  }
-  return diffused;
+/** A piece of a folded stripe, of the length of a hash or less: diffused, it is the hash of its number and itself. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** The same bytes behind the piece's number. */
+  readonly numbered: Uint8Array;
+}
+
+function numberedPieces(stripeBytes: number, hashBytes: number): readonly Piece[] {
+  return Array.from({ length: Math.ceil(stripeBytes / hashBytes) }, (_, number) => {
+    const numbered = Buffer.alloc(NUMBER_BYTES + Math.min(hashBytes, stripeBytes - number * hashBytes));
+    numbered.writeUInt32BE(number);
+    return { numbered, bytes: numbered.subarray(NUMBER_BYTES) };
+  });
 }
 
 function xor(left: Uint8Array, right: Uint8Array): Uint8Array {
