@@ -28,9 +28,24 @@ const CHECKS: Readonly<Record<string, readonly string[]>> = {
   'dead files': ['knip', '--no-progress'],
 };
 
-async function run(command: string, args: readonly string[]): Promise<boolean> {
-  const child = spawn(command, args, { stdio: 'inherit' });
-  const [exitCode] = (await once(child, 'exit')) as [number | null];
+/** Where a command prints: as it goes, or all of it at its end, since another one prints meanwhile. */
+type Printing = 'at once' | 'at its end';
+
+async function run(
+  command: string,
+  args: readonly string[],
+  printing: Printing = 'at once',
+): Promise<boolean> {
+  const isLate = printing === 'at its end';
+  const child = spawn(command, args, { stdio: isLate ? ['inherit', 'pipe', 'pipe'] : 'inherit' });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const [exitCode] = (await once(child, 'close')) as [number | null];
+  process.stdout.write(output);
   return exitCode === 0;
 }
 
@@ -40,12 +55,12 @@ async function runCheck(name: string, [command = '', ...args]: readonly string[]
   return isGood ? { passed: 1, failed: [] } : { passed: 0, failed: [name] };
 }
 
-async function runProject(project: string): Promise<Outcome> {
+async function runProject(project: string, printing?: Printing): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), 'drivebay-tests-'));
   try {
     const report = join(directory, 'report.json');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const isGood = await run('vitest', ['run', '--project', project, ...reporters]);
+    const isGood = await run('vitest', ['run', '--project', project, ...reporters], printing);
     const outcome = readReport(report);
     // Such as an error outside of every test.
     return isGood || outcome.failed.length > 0 ? outcome : { ...outcome, failed: [project] };
@@ -79,8 +94,11 @@ function sum(outcomes: readonly Outcome[]): Outcome {
 }
 
 const outcomes: Outcome[] = [];
+// It mostly waits, and what runs meanwhile never does.
+const away = runProject('ceph-away', 'at its end');
 for (const [name, command] of Object.entries(CHECKS)) outcomes.push(await runCheck(name, command));
-for (const project of ['unit', 'e2e', 'ceph', 'ceph-away']) outcomes.push(await runProject(project));
+outcomes.push(await runProject('unit'), await away);
+for (const project of ['e2e', 'ceph']) outcomes.push(await runProject(project));
 const { passed, failed } = sum(outcomes);
 // Said again at the end, where it is looked for.
 for (const line of failed) console.log(`FAILED: ${line}`);
