@@ -41,13 +41,6 @@ export interface BlockDevice {
   /** Writes the whole of `from`, which is not changed. */
   write(offsetBytes: number, from: Uint8Array): Maybe<void>;
   /**
-   * Begins to write the whole of `from`, which stays as it is until `settleWrites` has ended. Where a device has these two,
-   * the disk works while the caller prepares the next piece; one thread begins and settles, with nothing else between.
-   */
-  beginWrite?(offsetBytes: number, from: Uint8Array): Maybe<void>;
-  /** Waits for what was begun, and throws when any of it failed. */
-  settleWrites?(): Maybe<void>;
-  /**
    * Changes what the range holds, where it is given to `change`, with nobody else's write lost in between: when there was
    * one, `change` is called again with what is there then. The range lies in one sector of 512 bytes. Only devices that
    * others than this process write to have it; on the others whoever changes blocks has the drive's lock.

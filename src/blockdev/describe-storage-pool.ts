@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { noise } from '../../test/helpers/sample-bytes.ts';
+import { MIB } from '../core/sizes.ts';
 import type { BlockDevice } from './block-device.ts';
 import type { StoragePool } from './storage-pool.ts';
 
@@ -69,6 +71,16 @@ export function describeStoragePool(name: string, open: () => Promise<ScratchPoo
       await reader.read(SIZE - 3, bytes);
       expect(bytes.toString()).toBe('abc');
       await reader.close();
+    });
+
+    test('what is written in one call is there as a whole, however large', async () => {
+      // Not a multiple of anything that a device may split it by.
+      const bytes = noise('large', 3 * MIB + 5);
+      await pool.create(FIRST, 4 * MIB);
+      await write(FIRST, 1001, bytes);
+      const expected = Buffer.alloc(4 * MIB);
+      expected.set(bytes, 1001);
+      expect((await content(FIRST)).equals(expected)).toBe(true);
     });
 
     test('a volume opened for reading refuses every change with EROFS', async () => {

@@ -1,9 +1,10 @@
 import koffi from 'koffi';
 import { getSystemErrorName } from 'node:util';
+import { MIB } from '../../core/sizes.ts';
 import { systemError } from '../system-error.ts';
 
-/** One piece on its way to the disk. Its memory stays as it is until it has been settled. */
-export interface AsyncWrite {
+/** A piece of a file. */
+export interface FilePiece {
   readonly fd: number;
   readonly offsetBytes: number;
   readonly from: Uint8Array;
@@ -16,7 +17,9 @@ const CALLS: Readonly<
   x64: { setup: 206, getEvents: 208, submit: 209 },
   arm64: { setup: 0, getEvents: 4, submit: 2 },
 };
-/** Pieces under way at a time. */
+/** What the disk is given at a time. */
+const PART_BYTES = MIB / 2;
+/** Parts under way at a time. */
 const MAX_PENDING = 16;
 // struct iocb and struct io_event of linux/aio_abi.h.
 const IOCB_BYTES = 64;
@@ -24,8 +27,8 @@ const EVENT_BYTES = 32;
 const IOCB_CMD_PWRITE = 1;
 
 /**
- * Writes that the disk does while this thread goes on (Linux AIO), for memory and descriptors fit for O_DIRECT. One thread's
- * own: everything that was begun is settled together.
+ * Writes of which the disk works on several parts at once (Linux AIO), for memory and descriptors fit for O_DIRECT. One
+ * thread's own.
  */
 export class AsyncWrites {
   readonly #submit: (...args: readonly unknown[]) => number;
@@ -35,7 +38,7 @@ export class AsyncWrites {
   readonly #pointer = new BigUint64Array(1);
   readonly #events = new DataView(new ArrayBuffer(MAX_PENDING * EVENT_BYTES));
   #context: number | null | undefined;
-  #pending: AsyncWrite[] = [];
+  #pending: FilePiece[] = [];
 
   constructor() {
     const lib = koffi.load(null);
@@ -44,41 +47,60 @@ export class AsyncWrites {
     this.#numbers = CALLS[process.arch] ?? null;
   }
 
-  /** Begins to write; false when it must be written in some other way. */
-  begin(write: AsyncWrite): boolean {
+  /**
+   * Writes the piece; nothing of it is under way any more when this returns or throws. Returns the parts that were not
+   * written as a whole, which must be written in some other way.
+   */
+  write(piece: FilePiece): readonly FilePiece[] {
+    const left: FilePiece[] = [];
+    try {
+      for (const part of partsOf(piece)) {
+        if (this.#begin(part)) continue;
+        left.push(...this.#settle());
+        if (!this.#begin(part)) left.push(part);
+      }
+    } finally {
+      left.push(...this.#settle());
+    }
+    return left;
+  }
+
+  #begin({ fd, offsetBytes, from }: FilePiece): boolean {
     const context = this.#open();
     if (context === null || this.#numbers === null || this.#pending.length >= MAX_PENDING) return false;
     const control = this.#control;
     control.setBigUint64(0, BigInt(this.#pending.length), true);
     control.setUint16(16, IOCB_CMD_PWRITE, true);
-    control.setUint32(20, write.fd, true);
-    control.setBigUint64(24, BigInt(koffi.address(write.from)), true);
-    control.setBigUint64(32, BigInt(write.from.byteLength), true);
-    control.setBigInt64(40, BigInt(write.offsetBytes), true);
+    control.setUint32(20, fd, true);
+    control.setBigUint64(24, BigInt(koffi.address(from)), true);
+    control.setBigUint64(32, BigInt(from.byteLength), true);
+    control.setBigInt64(40, BigInt(offsetBytes), true);
     this.#pointer[0] = BigInt(koffi.address(control));
     if (this.#submit(this.#numbers.submit, context, 1, this.#pointer) !== 1) return false;
-    this.#pending.push(write);
+    this.#pending.push({ fd, offsetBytes, from });
     return true;
   }
 
-  /** Waits for everything that was begun. Returns what was not written as a whole, each with its error if it has one. */
-  settle(): readonly { readonly write: AsyncWrite; readonly code: string | null }[] {
+  /** Waits for everything that was begun. Returns what was cut short, or whose alignment the disk does not like. */
+  #settle(): readonly FilePiece[] {
     const pending = this.#pending;
     this.#pending = [];
-    const failed: { write: AsyncWrite; code: string | null }[] = [];
-    for (let left = pending.length; left > 0;) {
-      const count = this.#getEvents(left);
+    const left: FilePiece[] = [];
+    let failure: string | null = null;
+    for (let waiting = pending.length; waiting > 0;) {
+      const count = this.#getEvents(waiting);
       for (let index = 0; index < count; index += 1) {
-        const write = pending[Number(this.#events.getBigUint64(index * EVENT_BYTES, true))];
+        const part = pending[Number(this.#events.getBigUint64(index * EVENT_BYTES, true))];
         const result = Number(this.#events.getBigInt64(index * EVENT_BYTES + 16, true));
-        if (write === undefined) throw new Error('The system answered a write that nobody began.');
-        if (result !== write.from.byteLength) {
-          failed.push({ write, code: result < 0 ? getSystemErrorName(result) : null });
-        }
+        if (part === undefined) throw new Error('The system answered a write that nobody began.');
+        const code = result < 0 ? getSystemErrorName(result) : null;
+        if (code !== null && code !== 'EINVAL') failure = code;
+        else if (result !== part.from.byteLength) left.push(part);
       }
-      left -= count;
+      waiting -= count;
     }
-    return failed;
+    if (failure !== null) throw systemError(failure, 'write');
+    return left;
   }
 
   #getEvents(wanted: number): number {
@@ -102,4 +124,11 @@ export class AsyncWrites {
     this.#context = result === 0 ? Number(context[0]) : null;
     return this.#context;
   }
+}
+
+function partsOf({ fd, offsetBytes, from }: FilePiece): readonly FilePiece[] {
+  return Array.from({ length: Math.ceil(from.byteLength / PART_BYTES) }, (_, index) => {
+    const at = index * PART_BYTES;
+    return { fd, offsetBytes: offsetBytes + at, from: from.subarray(at, at + PART_BYTES) };
+  });
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { noise } from '../../../test/helpers/sample-bytes.ts';
+import { AsyncWrites } from './async-writes.ts';
 import { DirectWriter } from './direct-writer.ts';
 
 const MIB = 1024 * 1024;
@@ -16,7 +17,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'drivebay-direct-'));
   path = join(directory, 'file');
   fd = openSync(path, 'w+');
-  writer = new DirectWriter(fd);
+  writer = new DirectWriter(fd, new AsyncWrites());
 });
 
 afterEach(() => {

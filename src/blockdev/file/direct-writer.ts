@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { MIB } from '../../core/sizes.ts';
 import { isSystemError } from '../system-error.ts';
-import type { AsyncWrites } from './async-writes.ts';
+import type { AsyncWrites, FilePiece } from './async-writes.ts';
 
 /** From here on, copying into the page cache and writing that back costs more than writing past it. */
 const DIRECT_WRITE_BYTES = MIB;
@@ -14,25 +14,22 @@ const ALIGNMENT_BYTES = 4096;
  */
 export class DirectWriter {
   readonly #fd: number;
+  readonly #writes: AsyncWrites;
   /** Opened at the first large write; null where the file system does not know it. */
   #directFd: number | null | undefined;
 
   /** @param fd a descriptor of the file, which stays open and somebody else's */
-  constructor(fd: number) {
+  constructor(fd: number, writes: AsyncWrites) {
     this.#fd = fd;
+    this.#writes = writes;
   }
 
-  /** Writes the whole buffer; false, with nothing written, when it must be written the ordinary way. */
+  /** Writes the whole buffer; false when it must be written the ordinary way, also where it was written already. */
   write(offsetBytes: number, from: Uint8Array): boolean {
-    if (from.byteLength < DIRECT_WRITE_BYTES) return false;
-    if (!isAligned(offsetBytes, from) || this.#descriptor() === null) return false;
-    return this.#writeAligned(offsetBytes, from);
-  }
-
-  /** Begins to write the whole buffer, which `settle` of the same writes waits for; false when nothing was begun. */
-  begin(writes: AsyncWrites, offsetBytes: number, from: Uint8Array): boolean {
-    const fd = isAligned(offsetBytes, from) ? this.#descriptor() : null;
-    return fd !== null && writes.begin({ fd, offsetBytes, from });
+    if (from.byteLength < DIRECT_WRITE_BYTES || !isAligned(offsetBytes, from)) return false;
+    const fd = this.#descriptor();
+    if (fd === null) return false;
+    return this.#writes.write({ fd, offsetBytes, from }).every((part) => this.#writeInTurn(part));
   }
 
   close(): void {
@@ -45,15 +42,13 @@ export class DirectWriter {
     return this.#directFd;
   }
 
-  #writeAligned(offsetBytes: number, from: Uint8Array): boolean {
-    const fd = this.#descriptor();
-    if (fd === null) return false;
+  #writeInTurn({ fd, offsetBytes, from }: FilePiece): boolean {
     let done = 0;
     while (done < from.byteLength) {
       try {
         done += writeSync(fd, from, done, from.byteLength - done, offsetBytes + done);
       } catch (error) {
-        // Memory or a disk with other ideas of alignment; what was written so far is simply written again.
+        // Memory or a disk with other ideas of alignment.
         if (!isSystemError(error, 'EINVAL')) throw error;
         this.close();
         return false;

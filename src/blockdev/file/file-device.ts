@@ -2,7 +2,7 @@ import { closeSync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync } from 'n
 import { MIB } from '../../core/sizes.ts';
 import type { BlockDevice, Extent, Range } from '../block-device.ts';
 import { checkRange, checkSize, ExtentList } from '../ranges.ts';
-import { isSystemError, systemError } from '../system-error.ts';
+import { isSystemError } from '../system-error.ts';
 import type { AsyncWrites } from './async-writes.ts';
 import { DirectWriter } from './direct-writer.ts';
 import { readFully, writeFully } from './file-io.ts';
@@ -24,13 +24,11 @@ class FileDevice implements BlockDevice {
   readonly #fd: number;
   readonly #direct: DirectWriter;
   readonly #syscalls: FileSyscalls;
-  readonly #writes: AsyncWrites;
   #sizeBytes: number;
 
   constructor(fd: number, syscalls: FileSyscalls, writes: AsyncWrites) {
-    this.#writes = writes;
     this.#fd = fd;
-    this.#direct = new DirectWriter(fd);
+    this.#direct = new DirectWriter(fd, writes);
     this.#syscalls = syscalls;
     this.#sizeBytes = fstatSync(fd).size;
   }
@@ -47,19 +45,6 @@ class FileDevice implements BlockDevice {
   write(offsetBytes: number, from: Uint8Array): void {
     checkRange(this, offsetBytes, from.byteLength);
     if (!this.#direct.write(offsetBytes, from)) writeFully(this.#fd, from, offsetBytes);
-  }
-
-  beginWrite(offsetBytes: number, from: Uint8Array): void {
-    checkRange(this, offsetBytes, from.byteLength);
-    if (!this.#direct.begin(this.#writes, offsetBytes, from)) writeFully(this.#fd, from, offsetBytes);
-  }
-
-  settleWrites(): void {
-    for (const { write, code } of this.#writes.settle()) {
-      // Cut short, or memory or a disk with other ideas of alignment: written again in the ordinary way.
-      if (code === null || code === 'EINVAL') writeFully(this.#fd, write.from, write.offsetBytes);
-      else throw systemError(code, 'write');
-    }
   }
 
   zero(range: Range): void {

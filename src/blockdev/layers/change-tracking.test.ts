@@ -59,23 +59,6 @@ test('a change that fails is marked too: part of it may have been made', async (
   expect(marks).toEqual([range(7, 3), range(0, 2)]);
 });
 
-test('writes that are begun are marked when they are settled, also when that fails', () => {
-  const marks: Range[] = [];
-  const device: BlockDevice = {
-    ...memory(),
-    beginWrite: () => undefined,
-    settleWrites: () => {
-      expect(marks).toEqual([]);
-      throw new Error('It did not work.');
-    },
-  };
-  const watched = changeTracking(device, { mark: (marked) => marks.push(marked) });
-  void watched.beginWrite?.(0, Buffer.alloc(5));
-  void watched.beginWrite?.(9, Buffer.alloc(1));
-  expect(() => watched.settleWrites?.()).toThrow('It did not work.');
-  expect(marks).toEqual([range(0, 5), range(9, 1)]);
-});
-
 test('changes of an encrypted volume are marked where they are stored', async () => {
   const pool = createMemoryPool();
   const volumeKey = randomBytes(64);
@@ -100,27 +83,22 @@ test('changes of an encrypted volume are marked where they are stored', async ()
   await volume.close();
 });
 
-test('what one begins while the writes of another are waited for is marked when it has been made itself', async () => {
+test('what one writes while the write of another is waited for is marked when it has been made itself', async () => {
   const marks: string[] = [];
   const ends: (() => void)[] = [];
   const device: BlockDevice = {
     ...memory(),
-    beginWrite: () => undefined,
-    settleWrites: async () =>
+    write: async () =>
       await new Promise<void>((resolve) => {
         ends.push(resolve);
       }),
   };
   const watched = changeTracking(device, { mark: ({ offsetBytes }) => marks.push(`marked ${offsetBytes}`) });
-  const settling = [7, 8].map(async (offsetBytes) => {
-    void watched.beginWrite?.(offsetBytes, Buffer.alloc(1));
-    await watched.settleWrites?.();
-  });
-  await Promise.resolve();
+  const writing = [7, 8].map((offsetBytes) => watched.write(offsetBytes, Buffer.alloc(1)));
   ends[0]?.();
-  await settling[0];
+  await writing[0];
   expect(marks).toEqual(['marked 7']);
   ends[1]?.();
-  await settling[1];
+  await writing[1];
   expect(marks).toEqual(['marked 7', 'marked 8']);
 });

@@ -11,14 +11,13 @@ export interface ChangeTracker {
  * caller knows of it. So whoever clears the marks and reads afterwards has missed nothing that is not marked again.
  */
 export function changeTracking(device: BlockDevice, tracker: ChangeTracker): BlockDevice {
-  const begun: Range[] = [];
   const marking = (range: Range, work: () => Maybe<void>): Maybe<void> =>
     ensuring(work, () => tracker.mark(range));
   const rangeOf = (offsetBytes: number, { byteLength }: Uint8Array): Range => ({
     offsetBytes,
     lengthBytes: byteLength,
   });
-  const { beginWrite, settleWrites, update } = device;
+  const { update } = device;
   return {
     blockSize: device.blockSize,
     isRemote: device.isRemote === true,
@@ -27,24 +26,6 @@ export function changeTracking(device: BlockDevice, tracker: ChangeTracker): Blo
     },
     read: (offsetBytes, into) => device.read(offsetBytes, into),
     write: (offsetBytes, from) => marking(rangeOf(offsetBytes, from), () => device.write(offsetBytes, from)),
-    ...(beginWrite === undefined || settleWrites === undefined
-      ? {}
-      : {
-          beginWrite(offsetBytes: number, from: Uint8Array) {
-            begun.push(rangeOf(offsetBytes, from));
-            return beginWrite.call(device, offsetBytes, from);
-          },
-          settleWrites() {
-            // Others may begin while these are waited for; those are theirs to mark.
-            const settled = begun.splice(0);
-            return ensuring(
-              () => settleWrites.call(device),
-              () => {
-                for (const range of settled) tracker.mark(range);
-              },
-            );
-          },
-        }),
     ...(update === undefined
       ? {}
       : {

@@ -1,13 +1,9 @@
-import { MIB, SECTOR_BYTES } from '../../core/sizes.ts';
+import { SECTOR_BYTES } from '../../core/sizes.ts';
 import { XTS_PIECE_BYTES } from '../../crypto/xts.ts';
 import type { XtsCipher } from '../../crypto/xts.ts';
 import type { BlockChange, BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
 import { chain, eachInOrder, ensuring, inPieces } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList, mapExtents } from '../ranges.ts';
-
-/** From here on the disk is given what is encrypted in parts, and works on all of them at once. */
-const PARTED_WRITE_BYTES = MIB;
-const WRITE_PART_BYTES = MIB / 2;
 
 /** The sectors of an encrypted volume. */
 export interface LuksDevice extends BlockDevice {
@@ -101,21 +97,7 @@ class LuksPayload implements LuksDevice {
 
   writeEncrypted(offsetBytes: number, from: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, from.byteLength);
-    if (from.byteLength < PARTED_WRITE_BYTES) {
-      return this.#device.write(this.#payloadOffsetBytes + offsetBytes, from);
-    }
-    const sizes = { lengthBytes: from.byteLength, pieceBytes: WRITE_PART_BYTES };
-    const begin = (at: number, lengthBytes: number): Maybe<void> =>
-      beginWrite(
-        this.#device,
-        this.#payloadOffsetBytes + offsetBytes + at,
-        from.subarray(at, at + lengthBytes),
-      );
-    // Settled also after an error: the memory may be used anew only when the disk is through with it.
-    return ensuring(
-      () => inPieces(sizes, begin),
-      () => this.#device.settleWrites?.(),
-    );
+    return this.#device.write(this.#payloadOffsetBytes + offsetBytes, from);
   }
 
   zero(range: Range): Maybe<void> {
@@ -177,13 +159,6 @@ class LuksPayload implements LuksDevice {
     checkRange(this, range.offsetBytes, range.lengthBytes);
     return { offsetBytes: range.offsetBytes + this.#payloadOffsetBytes, lengthBytes: range.lengthBytes };
   }
-}
-
-/** Begins to write where the device knows how to, and writes elsewhere. */
-function beginWrite(device: BlockDevice, offsetBytes: number, from: Uint8Array): Maybe<void> {
-  return device.beginWrite === undefined
-    ? device.write(offsetBytes, from)
-    : device.beginWrite(offsetBytes, from);
 }
 
 const ZERO_SECTOR = new Uint8Array(SECTOR_BYTES);

@@ -1,11 +1,15 @@
-import { GIB } from '../../core/sizes.ts';
+import { GIB, MIB } from '../../core/sizes.ts';
 import type { BlockChange, BlockDevice, Extent, Maybe, Range } from '../block-device.ts';
-import { chain, inPieces, repeat } from '../maybe.ts';
+import { chain, ensuring, inPieces, repeat } from '../maybe.ts';
 import { checkRange, checkSize, ExtentList } from '../ranges.ts';
 import type { Completion, ImageCalls } from './image-io.ts';
 import type { ImageRequests } from './image-requests.ts';
 import type { Image, Librbd } from './librbd.ts';
 import { checkedRados } from './rados-error.ts';
+
+/** From here on a write goes to the cluster in parts, all at once: an OSD takes in the next while it still stores one. */
+const PARTED_WRITE_BYTES = MIB;
+const WRITE_PART_BYTES = MIB / 2;
 
 /** What is given back at a time. */
 const ZERO_PIECE_BYTES = GIB;
@@ -35,8 +39,6 @@ class RbdDevice implements BlockDevice {
   readonly #requests: ImageRequests;
   readonly #librbd: Librbd;
   readonly #io: ImageCalls;
-  /** What was begun and not settled yet, each with its memory. */
-  #begun: { readonly completion: Completion; readonly from: Uint8Array }[] = [];
   #sizeBytes: number;
 
   constructor(image: Image, requests: ImageRequests, { librbd, io }: RbdCalls) {
@@ -64,24 +66,21 @@ class RbdDevice implements BlockDevice {
   write(offsetBytes: number, from: Uint8Array): Maybe<void> {
     checkRange(this, offsetBytes, from.byteLength);
     if (from.byteLength === 0) return undefined;
-    return chain(this.#requests.result(this.#io.write(this.#image, offsetBytes, from), from), (result) => {
-      checkedRados('rbd_aio_write', result);
-    });
-  }
-
-  beginWrite(offsetBytes: number, from: Uint8Array): void {
-    checkRange(this, offsetBytes, from.byteLength);
-    if (from.byteLength === 0) return;
-    this.#begun.push({ completion: this.#io.write(this.#image, offsetBytes, from), from });
-  }
-
-  settleWrites(): Maybe<void> {
-    const begun = this.#begun;
-    this.#begun = [];
-    const results = begun.map(({ completion, from }) => this.#requests.result(completion, from));
-    return chain(all(results), (each) => {
-      for (const result of each) checkedRados('rbd_aio_write', result);
-    });
+    const partBytes = from.byteLength < PARTED_WRITE_BYTES ? from.byteLength : WRITE_PART_BYTES;
+    const begun: Completion[] = [];
+    // Waited for also after an error: the memory may be used anew only when the cluster is through with it.
+    return ensuring(
+      () => {
+        for (let done = 0; done < from.byteLength; done += partBytes) {
+          const part = from.subarray(done, done + partBytes);
+          begun.push(this.#io.write(this.#image, offsetBytes + done, part));
+        }
+      },
+      () =>
+        chain(all(begun.map((completion) => this.#requests.result(completion, from))), (results) => {
+          for (const result of results) checkedRados('rbd_aio_write', result);
+        }),
+    );
   }
 
   update({ offsetBytes, lengthBytes }: Range, change: (bytes: Uint8Array) => BlockChange): Maybe<void> {
