@@ -25,6 +25,13 @@ export function poolFailure(
         facts,
         error,
       );
+    case 'ESTALE':
+      return new DriveError(
+        'system',
+        `The file of drive ${facts.drive} in pool ${poolName} was deleted while the server had it open: nothing that is written is kept.`,
+        facts,
+        error,
+      );
     default:
       return new DriveError(
         'system',

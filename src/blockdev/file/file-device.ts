@@ -2,7 +2,7 @@ import { closeSync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync } from 'n
 import { MIB } from '../../core/sizes.ts';
 import type { BlockDevice, Extent, Range } from '../block-device.ts';
 import { checkRange, checkSize, ExtentList } from '../ranges.ts';
-import { isSystemError } from '../system-error.ts';
+import { isSystemError, systemError } from '../system-error.ts';
 import type { AsyncWrites } from './async-writes.ts';
 import { DirectWriter } from './direct-writer.ts';
 import { readFully, writeFully } from './file-io.ts';
@@ -24,13 +24,17 @@ class FileDevice implements BlockDevice {
   readonly #fd: number;
   readonly #direct: DirectWriter;
   readonly #syscalls: FileSyscalls;
+  /** Some file systems count no names of a file. */
+  readonly #hasNames: boolean;
   #sizeBytes: number;
 
   constructor(fd: number, syscalls: FileSyscalls, writes: AsyncWrites) {
     this.#fd = fd;
     this.#direct = new DirectWriter(fd, writes);
     this.#syscalls = syscalls;
-    this.#sizeBytes = fstatSync(fd).size;
+    const { size, nlink } = fstatSync(fd);
+    this.#sizeBytes = size;
+    this.#hasNames = nlink > 0;
   }
 
   get sizeBytes(): number {
@@ -82,8 +86,11 @@ class FileDevice implements BlockDevice {
     return list.extents;
   }
 
+  /** Fails with ESTALE once the file has been deleted: what is in it is lost when the last descriptor is closed. */
   flush(): void {
     fdatasyncSync(this.#fd);
+    if (!this.#hasNames || fstatSync(this.#fd).nlink > 0) return;
+    throw systemError('ESTALE', 'fdatasync', "the drive's file was deleted while it was open");
   }
 
   resize(sizeBytes: number): void {

@@ -1,9 +1,21 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { GIB, MIB } from '../../core/sizes.ts';
+import { AsyncWrites } from './async-writes.ts';
+import { fileDevice } from './file-device.ts';
 import { createFilePool } from './file-pool.ts';
+import { loadFileSyscalls } from './syscalls.ts';
 import { volumePath } from './volume-path.ts';
 
 const DRIVE = 'ab0b0c0d-1111-4222-8333-444455556666';
@@ -62,6 +74,30 @@ test('a file that another opening has cut reads as zeros past its end', async ()
   await device.read(0, bytes);
   expect(bytes).toEqual(new Uint8Array(3000).fill(1, 0, 1000));
   await device.close();
+});
+
+test('a file that was deleted while it was open cannot be made durable, and can still be read', async () => {
+  const pool = createFilePool({ directory });
+  await pool.create(DRIVE, 4096);
+  const device = await pool.open(DRIVE, 'read-write');
+  await device.write(0, new Uint8Array(4096).fill(1));
+  await device.flush();
+  unlinkSync(volumePath(directory, DRIVE));
+  expect(() => device.flush()).toThrow("ESTALE: the drive's file was deleted while it was open");
+  const bytes = new Uint8Array(4096);
+  await device.read(0, bytes);
+  expect(bytes).toEqual(new Uint8Array(4096).fill(1));
+  await device.close();
+});
+
+test('a file system that counts no names of files can be flushed', () => {
+  const path = join(directory, 'unnamed');
+  writeFileSync(path, 'content');
+  const fd = openSync(path, 'r+');
+  unlinkSync(path);
+  const device = fileDevice(fd, loadFileSyscalls(), new AsyncWrites());
+  expect(() => device.flush()).not.toThrow();
+  void device.close();
 });
 
 test('files that are no volumes are not listed', async () => {
