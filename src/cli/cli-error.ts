@@ -18,6 +18,19 @@ export class CliError extends Error {
   }
 }
 
+/** A local file could not be read or written, or is not what it should be: the same command again meets that again. */
+export class FileError extends CliError {
+  constructor(code: 'usage' | 'failed', sentence: string, cause?: unknown) {
+    super(code, sentence, cause);
+    this.name = 'FileError';
+  }
+
+  /** Whether there was no room for more: what is written already is as it should be. */
+  get isFull(): boolean {
+    return ['ENOSPC', 'EDQUOT'].includes(systemCode(this.cause) ?? '');
+  }
+}
+
 /** What the user asked for cannot be done as it was written. */
 export function usageError(sentence: string): CliError {
   return new CliError('usage', sentence);
@@ -48,7 +61,7 @@ export function fileError(action: 'read' | 'write', path: string, error: unknown
   const problem = isPlaceMissing
     ? 'its directory does not exist'
     : (FILE_PROBLEMS[code] ?? (error instanceof Error ? error.message : code));
-  return new CliError(
+  return new FileError(
     code === 'ENOENT' && action === 'read' ? 'usage' : 'failed',
     `cannot ${action} ${path}: ${problem}`,
     error,

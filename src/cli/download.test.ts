@@ -1,11 +1,11 @@
-import { access, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, open, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runCli } from '../../test/helpers/cli-run.ts';
 import { FakeDriveServer } from '../../test/helpers/fake-drive-server.ts';
 import { image, noise } from '../../test/helpers/sample-bytes.ts';
@@ -101,6 +101,57 @@ test('a part that holds other data becomes equal to the drive, zeros included', 
   const result = await runCli(server, ['download', driveId, path]);
   expect(result.exitCode).toBe(0);
   expect((await readFile(path)).equals(bytes)).toBe(true);
+});
+
+describe('that the same command continues', () => {
+  const CONTINUES = 'the same command again continues where it stopped';
+
+  /** The next call of this name on any file fails, as where a disk does. */
+  async function failing(call: 'read' | 'write', code: string): Promise<void> {
+    const handle = await open(directory);
+    const error = Object.assign(new Error(`${code}: trouble`), { code });
+    vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, call).mockRejectedValueOnce(error);
+    await handle.close();
+  }
+
+  afterEach(() => vi.restoreAllMocks());
+
+  test('is said when the server fails', async () => {
+    const driveId = server.addDrive(image('dd'));
+    const failed = { status: 500, headers: { 'x-elastic-error': 'failed' }, body: 'Broken disk.' };
+    server.intervene = ({ path: asked }) => (asked.includes(`/read/${BLOCK_BYTES}/`) ? failed : undefined);
+    const { stderr } = await runCli(server, ['download', driveId, path]);
+    expect(stderr).toBe(`drivebay: Broken disk; ${CONTINUES}\n`);
+  });
+
+  test('is said of a full disk, once there is room', async () => {
+    await failing('write', 'ENOSPC');
+    const { stderr } = await runCli(server, ['download', server.addDrive(image('d')), path]);
+    expect(stderr).toBe(
+      `drivebay: cannot write ${path}: the disk is full; with more room there ${CONTINUES}\n`,
+    );
+  });
+
+  test('is not said when the file cannot be written', async () => {
+    await failing('write', 'EIO');
+    const { stderr } = await runCli(server, ['download', server.addDrive(image('d')), path]);
+    expect(stderr).toBe(`drivebay: cannot write ${path}: EIO: trouble\n`);
+    const nowhere = join(directory, 'none', 'out.img');
+    const other = await runCli(server, ['download', server.addDrive(image('d')), nowhere]);
+    expect(other.stderr).toBe(
+      `drivebay: cannot write ${nowhere}.drivebay-part: its directory does not exist\n`,
+    );
+  });
+
+  test('is not said when the part that is there cannot be read, but what helps', async () => {
+    await writeFile(`${path}.drivebay-part`, image('d'));
+    await failing('read', 'EIO');
+    const { stderr } = await runCli(server, ['download', server.addDrive(image('d')), path]);
+    const part = `${path}.drivebay-part`;
+    expect(stderr).toBe(
+      `drivebay: cannot read ${part}: EIO: trouble; without that file the download begins anew\n`,
+    );
+  });
 });
 
 test('bytes that do not fit their digest are not accepted', async () => {

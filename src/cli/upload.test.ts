@@ -103,7 +103,7 @@ test('a file that becomes shorter while it is read fails the upload', async () =
   };
   const result = await runCli(server, ['upload', path, driveId, '--parallel', '1']);
   expect(result.exitCode).toBe(1);
-  expect(result.stderr).toContain(`${path} became shorter while it was read`);
+  expect(result.stderr).toBe(`drivebay: ${path} became shorter while it was read\n`);
 });
 
 test('only blocks that differ are sent to a drive that holds something', async () => {
@@ -221,7 +221,14 @@ test.each(['gz', 'zst'])('a .%s file that is not packed well is told', async (en
   const driveId = server.addDrive(Buffer.alloc(BLOCK_BYTES));
   const result = await runCli(server, ['upload', await file(`a.${ending}`, noise('bad', 5000)), driveId]);
   expect(result.exitCode).toBe(1);
-  expect(result.stderr).toMatch(/is not well packed .*--raw/);
+  expect(result.stderr).toMatch(/is not well packed .*; --raw uploads it as it is\n$/);
+});
+
+test('the drive that was made for a file that is not packed well is named', async () => {
+  const path = await file('a.gz', noise('bad', 5000));
+  const result = await runCli(server, ['upload', path, '--create', '--size', '1M']);
+  const [driveId] = server.drives.keys();
+  expect(result.stderr).toContain(`uploads it as it is; the new drive is ${driveId}\n`);
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import { CliError } from '../cli-error.ts';
+import { CliError, FileError } from '../cli-error.ts';
 import type { CliIo } from '../cli-io.ts';
 import { createProgress } from '../output/progress.ts';
 import { durationText, rateText, sizeText } from '../output/size-text.ts';
@@ -93,9 +93,19 @@ function interrupted(job: TransferJob, cause?: unknown): CliError {
 }
 
 function withResumeHint(job: TransferJob, error: CliError): CliError {
+  if (error instanceof FileError) return withFileHint(job, error);
   const mayContinue = job.isResumable && ['unreachable', 'system', 'failed'].includes(error.code);
   if (!mayContinue && job.resumeCommand === undefined) return error;
   return new CliError(error.code, `${error.message}; ${resumeText(job)}`, error);
+}
+
+/** What is wrong with a file stays so until somebody mends it. */
+function withFileHint(job: TransferJob, error: FileError): CliError {
+  const mended = job.verb === 'download' && error.isFull && job.isResumable;
+  const made = job.resumeCommand !== undefined;
+  if (!mended && !made) return error;
+  const hint = made ? `the new drive is ${job.driveId}` : `with more room there ${resumeText(job)}`;
+  return new CliError(error.code, `${error.message}; ${hint}`, error);
 }
 
 function resumeText(job: TransferJob): string {

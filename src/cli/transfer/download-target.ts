@@ -1,7 +1,7 @@
 import { open, rename, stat, type FileHandle } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { CliError, fileError, systemCode, usageError } from '../cli-error.ts';
+import { FileError, fileError, systemCode, usageError } from '../cli-error.ts';
 import type { NextDataBytes } from '../cli-io.ts';
 import { DirectFile } from './direct-file.ts';
 import { EarlyFlush } from './early-flush.ts';
@@ -53,7 +53,7 @@ export async function openFileTarget(
       await syncDirectory(dirname(path));
     };
     const direct = await DirectFile.open(partPath);
-    return new HandleTarget({ path, handle, direct, isFresh, nextDataBytes, finish });
+    return new HandleTarget({ path, partPath, handle, direct, isFresh, nextDataBytes, finish });
   } catch (error) {
     throw fileError('write', partPath, error);
   }
@@ -71,6 +71,7 @@ export async function openDeviceTarget(path: string, sizeBytes: number): Promise
   }
   return new HandleTarget({
     path,
+    partPath: null,
     handle,
     direct: null,
     isFresh: false,
@@ -95,6 +96,8 @@ async function syncDirectory(path: string): Promise<void> {
 
 interface HandleTargetParts {
   readonly path: string;
+  /** Where the bytes are until all are there, when that is not the path. */
+  readonly partPath: string | null;
   readonly handle: FileHandle;
   readonly direct: DirectFile | null;
   readonly isFresh: boolean;
@@ -121,8 +124,13 @@ class HandleTarget implements SeekableTarget {
   }
 
   async read(offsetBytes: number, target: Buffer): Promise<void> {
-    const filledBytes = await this.#named(readFully(this.#parts.handle, offsetBytes, target));
-    if (filledBytes < target.length) throw new CliError('failed', `${this.#parts.path} became shorter`);
+    const { handle, path, partPath } = this.#parts;
+    const filledBytes = await readFully(handle, offsetBytes, target).catch((error: unknown) => {
+      const told = fileError('read', partPath ?? path, error);
+      if (partPath === null || !(told instanceof FileError)) throw told;
+      throw new FileError('failed', `${told.message}; without that file the download begins anew`, error);
+    });
+    if (filledBytes < target.length) throw new FileError('failed', `${partPath ?? path} became shorter`);
   }
 
   async write(offsetBytes: number, bytes: Buffer): Promise<void> {

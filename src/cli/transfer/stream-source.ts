@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { CliError, fileError, systemCode } from '../cli-error.ts';
+import { FileError, fileError, systemCode } from '../cli-error.ts';
 import type { UploadSource } from './upload-source.ts';
 
 const UNPACKED_CHUNK_BYTES = 256 * 1024;
@@ -80,7 +80,7 @@ class StreamSource implements UploadSource {
     const code = systemCode(error) ?? '';
     if (error instanceof Error && /^(Z_|ZSTD_|ERR_)/.test(code)) {
       const reason = `${this.name} is not well packed (${error.message}); --raw uploads it as it is`;
-      throw new CliError('failed', reason, error);
+      throw new FileError('failed', reason, error);
     }
     throw fileError('read', this.name, error);
   }

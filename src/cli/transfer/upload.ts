@@ -1,4 +1,4 @@
-import { CliError } from '../cli-error.ts';
+import { FileError } from '../cli-error.ts';
 import { forEachBlock, type Block } from './block-workers.ts';
 import { PieceEncoder, type GzipMode } from './piece-encoder.ts';
 import { PieceHasher } from './piece-hasher.ts';
@@ -73,10 +73,10 @@ class Upload {
     const { name, sizeBytes } = this.#source;
     // What a file loses while it is read looks like a hole.
     if (sizeBytes !== null && sizeBytes > 0 && !(await this.#hasByteAt(sizeBytes - 1)))
-      throw new CliError('failed', `${name} became shorter while it was read`);
+      throw new FileError('failed', `${name} became shorter while it was read`);
     if (sizeBytes === null && (await this.#hasByteAt(this.#context.driveBytes))) {
       const reason = `${name} holds more than the drive's ${this.#context.driveBytes} bytes`;
-      throw new CliError('failed', `${reason}; the drive now has its beginning`);
+      throw new FileError('failed', `${reason}; the drive now has its beginning`);
     }
   }
 
