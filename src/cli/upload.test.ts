@@ -224,6 +224,15 @@ test.each(['gz', 'zst'])('a .%s file that is not packed well is told', async (en
   expect(result.stderr).toMatch(/is not well packed .*; --raw uploads it as it is\n$/);
 });
 
+test('a .zst file that needs a dictionary is told as such', async () => {
+  const magicAndDictionary = [0x28, 0xb5, 0x2f, 0xfd, 0b0010_0001, 42];
+  const packed = Buffer.from([...magicAndDictionary, 5, 0b0010_1001, 0, 0, ...Buffer.from('hello')]);
+  const driveId = server.addDrive(Buffer.alloc(BLOCK_BYTES));
+  const result = await runCli(server, ['upload', await file('a.zst', packed), driveId]);
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toMatch(/a\.zst needs the dictionary that it was packed with; .* --raw\n$/);
+});
+
 test('the drive that was made for a file that is not packed well is named', async () => {
   const path = await file('a.gz', noise('bad', 5000));
   const result = await runCli(server, ['upload', path, '--create', '--size', '1M']);

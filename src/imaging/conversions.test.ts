@@ -184,6 +184,14 @@ for (const [unpacking, stream] of [
   });
 }
 
+test('unzstd of a stream that needs a dictionary says so', async () => {
+  const magicAndDictionary = [0x28, 0xb5, 0x2f, 0xfd, 0b0010_0001, 42];
+  const stream = Buffer.from([...magicAndDictionary, 5, 0b0010_1001, 0, 0, ...Buffer.from('hello')]);
+  await expect(unpack(await driveWith(stream), createScratchDrive('target', MIB), 'unzstd')).rejects.toThrow(
+    'The zstd stream of drive source needs a dictionary to unpack, which Drivebay does not have.',
+  );
+});
+
 test('gunzip of a stream with a changed bit fails', async () => {
   const stream = gzipSync(NOISE.subarray(0, 50_000));
   for (let at = 16; at < stream.length; at += 997) {

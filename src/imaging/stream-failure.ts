@@ -47,6 +47,9 @@ export function streamFailure(
   if (error.code === 'ZSTD_error_frameParameter_windowTooLarge') {
     return mistake(driveId, `${stream} needs more than 128 MiB of memory to unpack.`, error);
   }
+  if (error.code === 'ZSTD_error_dictionary_wrong') {
+    return mistake(driveId, `${stream} needs a dictionary to unpack, which Drivebay does not have.`, error);
+  }
   // Its first member was looked at before: what does not begin like one comes behind another.
   if (error.message === 'incorrect header check') return garbageBehind(driveId, unpacking);
   if (error.code.startsWith('Z_') || error.code.startsWith('ZSTD_')) {

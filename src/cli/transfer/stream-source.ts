@@ -78,6 +78,10 @@ class StreamSource implements UploadSource {
 
   #fail(error: unknown): never {
     const code = systemCode(error) ?? '';
+    if (code === 'ZSTD_error_dictionary_wrong') {
+      const reason = `${this.name} needs the dictionary that it was packed with`;
+      throw new FileError('failed', `${reason}; unpack it before, or upload it as it is with --raw`, error);
+    }
     if (error instanceof Error && /^(Z_|ZSTD_|ERR_)/.test(code)) {
       const reason = `${this.name} is not well packed (${error.message}); --raw uploads it as it is`;
       throw new FileError('failed', reason, error);
