@@ -22,6 +22,8 @@ test.each([
   [['list', '--no-such'], /unknown option '--no-such'/],
   [['lst'], /unknown command 'lst'.*Did you mean list/],
   [['create', '--size', '1.5G'], /A size is bytes, or a whole number/],
+  [['create', '--size', '9007199254740992'], /too large: the largest size is 9007199254740991/],
+  [['user', 'create', '--quota-drives', '1000000000'], /too large: the largest is 999999999/],
   [['create'], /give --size/],
   [['create', '--size', '1', '--tier', 'tape'], /Allowed choices are disk, ssd/],
   [['create', '--size', '1', '--user-pair', 'x'], /'x' is not of the form key=value/],

@@ -39,7 +39,7 @@ const domainKind: SettingKind<string> = {
 
 const reserveKind: SettingKind<CommonPoolSetting['reserveBytes']> = {
   placeholder: 'SIZE|PERCENT',
-  mustBe: 'a size such as 2G, or a whole percentage from 0% to 90%',
+  mustBe: 'a size such as 2G, below 8192T, or a whole percentage from 0% to 90%',
   parse: (text) => {
     const percent = /^([0-9]{1,2})%$/.exec(text)?.[1];
     if (percent !== undefined) return Number(percent) <= 90 ? percentOf(Number(percent)) : null;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseSizeBytes, roundDown, roundUp } from './sizes.ts';
+import { isSizeText, parseSizeBytes, roundDown, roundUp } from './sizes.ts';
 
 describe('parseSizeBytes', () => {
   test.each([
@@ -39,6 +39,12 @@ describe('parseSizeBytes', () => {
     ['9007199254740992', '8192T', '99999999999999999999'],
   ])('nothing else is a size, nor what is beyond 2^53 - 1', (...texts) => {
     expect(texts.filter((text) => parseSizeBytes(text) !== null)).toEqual([]);
+  });
+
+  test('what is beyond 2^53 - 1 has the form of a size all the same, and leading zeros make nothing larger', () => {
+    expect(['9007199254740992', '8192T', '9'.repeat(400), '1'].every(isSizeText)).toBe(true);
+    expect(['', '1.5G', '-1', '1P', '1e9'].some(isSizeText)).toBe(false);
+    expect(parseSizeBytes('0'.repeat(40) + '1k')).toBe(1024);
   });
 
   test('a number with a suffix is that many times the power of 1024', () => {

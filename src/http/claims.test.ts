@@ -55,6 +55,7 @@ describe('claim', () => {
     [`${SERVER}lease 1.5\n`, 'whole number'],
     [`${SERVER}lease\n`, 'whole number'],
     [`${SERVER}lease 1m\n`, 'whole number'],
+    [`${SERVER}lease ${'9'.repeat(20)}\n`, 'is too large: the largest is 86400.'],
     [`${SERVER}takeover yes\n`, 'takeover'],
     [`${SERVER}epoch 3\n`, 'server, lease, access, protocol, takeover'],
   ])('with %j is 400 and says %s', async (body, words) => {

@@ -137,6 +137,18 @@ describe('request bodies', () => {
   });
 
   test.each([
+    ['text/plain', `size ${'9'.repeat(30)}`],
+    ['text/plain', 'size 8192T'],
+    ['application/json', '{"size": 9007199254740993}'],
+  ])('as %s, %s is too large, and the largest drive is told', async (type, body) => {
+    const { answer } = await create({ headers: { 'content-type': type }, body });
+    expect([answer.status, answer.text]).toEqual([
+      400,
+      expect.stringContaining('is too large: the largest is 1125899906842624.'),
+    ]);
+  });
+
+  test.each([
     ['512', 512],
     ['1k', 1024],
     ['1K', 1024],

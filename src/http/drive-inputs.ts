@@ -1,3 +1,4 @@
+import { MAX_DRIVE_BYTES } from '../core/sizes.ts';
 import type { CreateDriveInput, SetDriveInput } from '../service/service.ts';
 import type { CommandFields } from './command-fields.ts';
 import { parseInput } from './command-input.ts';
@@ -10,7 +11,7 @@ const SETTABLE = {
     INPUT_LIMITS.nameBytes,
     `A name for people, up to ${INPUT_LIMITS.nameBytes} bytes of UTF-8.`,
   ),
-  size: sizeField('Bytes, or a number with suffix k, M, G or T in powers of 1024.'),
+  size: sizeField('Bytes, or a number with suffix k, M, G or T in powers of 1024.', MAX_DRIVE_BYTES),
   'claim:type': choiceField(['exclusive', 'shared'], 'How many servers may hold the drive at once.'),
   readers: uuidsField(
     INPUT_LIMITS.readers,

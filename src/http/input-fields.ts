@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
-import { parseSizeBytes } from '../core/sizes.ts';
+import type { DriveError } from '../core/errors.ts';
+import { isSizeText, parseSizeBytes } from '../core/sizes.ts';
 import { isUuid } from '../core/uuid.ts';
 import type { FieldValue } from './command-fields.ts';
 import { quoted, usage } from './error-table.ts';
@@ -12,12 +13,16 @@ export interface InputField<Value> {
   readonly parse: (key: string, value: FieldValue) => Value;
 }
 
-/** A size in bytes, with or without a suffix. */
-export function sizeField(description: string): InputField<number> {
+/**
+ * A size in bytes, with or without a suffix.
+ *
+ * @param maxBytes is told when one is larger than numbers are; whoever takes the size checks it
+ */
+export function sizeField(description: string, maxBytes = Number.MAX_SAFE_INTEGER): InputField<number> {
   const schema = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: '^[0-9]+[kKmMgGtT]?$' })], {
     description,
   });
-  return { schema, parse: parseSize };
+  return { schema, parse: (key, value) => parseSize(key, value, maxBytes) };
 }
 
 /** A size that may be given empty, which is null. */
@@ -26,14 +31,24 @@ export function optionalSizeField(description: string): InputField<number | null
   return { schema, parse: (key, value) => (value === '' ? null : parseSize(key, value)) };
 }
 
-function parseSize(key: string, value: FieldValue): number {
+function parseSize(key: string, value: FieldValue, maxBytes = Number.MAX_SAFE_INTEGER): number {
   refuseList(key, value);
   const isNumber = typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
   const sizeBytes = isNumber ? value : typeof value === 'string' ? parseSizeBytes(value) : null;
   if (sizeBytes !== null) return sizeBytes;
-  throw usage(
-    `The ${key} "${quoted(String(value))}" is not a size: digits, then nothing or one of k, M, G and T, below 2^53.`,
+  throw wrongSize(key, String(value), maxBytes);
+}
+
+/** What is wrong with a text of which `parseSizeBytes` makes nothing. */
+export function wrongSize(name: string, text: string, maxBytes = Number.MAX_SAFE_INTEGER): DriveError {
+  if (isSizeText(text)) return tooLarge(name, text, maxBytes);
+  return usage(
+    `The ${name} "${quoted(text)}" is not a size: digits, then nothing or one of k, M, G and T, below 2^53.`,
   );
+}
+
+function tooLarge(name: string, text: string, max: number): DriveError {
+  return usage(`The ${name} "${quoted(text)}" is too large: the largest is ${max}.`);
 }
 
 /** A whole number; null when given empty. */
@@ -44,11 +59,12 @@ export function countField(description: string): InputField<number | null> {
   return { schema, parse: (key, value) => (value === '' ? null : parseCount(key, value)) };
 }
 
-function parseCount(key: string, value: FieldValue): number {
+function parseCount(key: string, value: FieldValue, max = Number.MAX_SAFE_INTEGER): number {
   refuseList(key, value);
-  const isDigits = typeof value === 'string' && /^[0-9]{1,16}$/.test(value);
+  const isDigits = /^[0-9]+$/.test(String(value));
   const count = typeof value === 'number' || isDigits ? Number(value) : -1;
   if (Number.isSafeInteger(count) && count >= 0) return count;
+  if (isDigits) throw tooLarge(key, String(value), max);
   throw usage(`The ${key} "${quoted(String(value))}" is not a whole number.`);
 }
 
@@ -61,7 +77,7 @@ export function numberField({ min, max }: NumberLimit, description: string): Inp
     },
   );
   const parse = (key: string, value: FieldValue): number => {
-    const count = parseCount(key, value);
+    const count = parseCount(key, value, max);
     if (count >= min && count <= max) return count;
     throw usage(`The ${key} ${count} is not from ${min} to ${max}.`);
   };

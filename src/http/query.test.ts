@@ -3,6 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { DRIVE, fakeService } from '../../test/helpers/fake-service.ts';
 import { httpHarness, request } from '../../test/helpers/http-harness.ts';
 
+test('an offset beyond all numbers is too large, and is not called none', async () => {
+  await using harness = await httpHarness({ service: fakeService().service });
+  const { status, text } = await request(harness, 'GET', `/drives/${DRIVE}/read/8192T/1`);
+  expect([status, text]).toEqual([
+    400,
+    'The offset "8192T" is too large: the largest is 9007199254740991.\n',
+  ]);
+});
+
 describe('lists at scale', () => {
   test('limit, after and tag are passed on', async () => {
     const { service, calls } = fakeService();

@@ -1,7 +1,7 @@
 import { parseSizeBytes } from '../core/sizes.ts';
 import { isUuid } from '../core/uuid.ts';
 import { quoted, usage } from './error-table.ts';
-import { hasControlCharacters } from './input-fields.ts';
+import { hasControlCharacters, wrongSize } from './input-fields.ts';
 
 /** The parameters after the question mark, each of them once. */
 export type Query = ReadonlyMap<string, string>;
@@ -91,7 +91,5 @@ function parseLimit(text: string, maxLimit: number): number {
 export function parseSizeWord(name: string, text: string): number {
   const sizeBytes = parseSizeBytes(text);
   if (sizeBytes !== null) return sizeBytes;
-  throw usage(
-    `The ${name} "${quoted(text)}" is not a size: digits, then nothing or one of k, M, G and T, below 2^53.`,
-  );
+  throw wrongSize(name, text);
 }

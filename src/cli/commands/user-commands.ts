@@ -109,10 +109,14 @@ function userFields(flags: UserFlags): Record<string, string> {
   return fields;
 }
 
+const MOST_DRIVES = 999_999_999;
+
 /** An empty value removes a quota. */
 function countOrNone(text: string): string {
   if (text === 'none') return '';
-  if (/^[0-9]{1,9}$/.test(text)) return text;
+  const isNumber = /^[0-9]+$/.test(text);
+  if (isNumber && Number(text) <= MOST_DRIVES) return text;
+  if (isNumber) throw new InvalidArgumentError(`It is too large: the largest is ${MOST_DRIVES}.`);
   throw new InvalidArgumentError("It must be a whole number or 'none'.");
 }
 

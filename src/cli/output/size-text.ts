@@ -1,10 +1,13 @@
-import { GIB, MIB, parseSizeBytes } from '../../core/sizes.ts';
+import { GIB, isSizeText, MIB, parseSizeBytes } from '../../core/sizes.ts';
 import { InvalidArgumentError } from 'commander';
 
 /** Reads `10G` on the command line. */
 export function sizeArgument(text: string): number {
   const sizeBytes = parseSizeBytes(text);
   if (sizeBytes !== null) return sizeBytes;
+  if (isSizeText(text)) {
+    throw new InvalidArgumentError(`It is too large: the largest size is ${Number.MAX_SAFE_INTEGER}.`);
+  }
   throw new InvalidArgumentError('A size is bytes, or a whole number followed by K, M, G or T.');
 }
 
