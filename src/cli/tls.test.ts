@@ -62,6 +62,21 @@ describe('a server with a certificate of a private authority', () => {
   });
 });
 
+test('http:// in place of https:// is told, after the usual attempts', async () => {
+  const url = `http://127.0.0.1:${harness.address.port}`;
+  const { exitCode, stderr } = await list([], { DRIVEBAY_URL: url });
+  const sentence = `cannot reach ${url}: it closed the connection without an answer; does it speak TLS, and should the URL begin with https://?`;
+  expect([exitCode, JSON.parse(stderr)]).toEqual([1, { error: 'unreachable', message: sentence }]);
+});
+
+test('a server that has answered before, and then cuts the connection, is not taken for one with TLS', async () => {
+  await using server = await new FakeDriveServer().listen();
+  const driveId = server.addDrive(Buffer.alloc(5000));
+  server.intervene = ({ path }) => (path.includes('/map') ? { cut: 'before' } : undefined);
+  const { stderr } = await runCli(server, ['upload', pathOf('key.pem'), driveId]);
+  expect(stderr).toMatch(/^drivebay: cannot reach [^ ]+: socket hang up/);
+});
+
 test('a file without a certificate is a usage error', async () => {
   const result = await list(['--ca', pathOf('nonsense.pem')]);
   expect(result.exitCode).toBe(2);

@@ -19,6 +19,7 @@ class HttpTransport implements Transport {
   readonly #agent: Http.Agent;
   readonly #rawReader: RawReader | null;
   readonly #basePath: string;
+  #hasAnswered = false;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -71,12 +72,15 @@ class HttpTransport implements Transport {
         headers: this.#headers(request),
         timeout: request.timeoutMs ?? SILENCE_MS,
       });
-      const fail = (error: unknown): void => reject(connectionError(url, error));
+      const fail = (error: unknown): void => {
+        reject(connectionError(url, error, { hasAnswered: this.#hasAnswered }));
+      };
       outgoing.on('error', fail);
       outgoing.on('timeout', () =>
         outgoing.destroy(new ConnectionError('ETIMEDOUT', `no answer from ${url.host}`)),
       );
       outgoing.on('response', (incoming) => {
+        this.#hasAnswered = true;
         collect(incoming, target).then((body) => {
           // An answer that came before all was sent: the rest of the body must not follow on this connection.
           if (!outgoing.writableFinished) outgoing.destroy();

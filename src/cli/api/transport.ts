@@ -52,8 +52,12 @@ export class ConnectionError extends Error {
   }
 }
 
-/** Names the server and the trouble in one sentence. */
-export function connectionError(url: URL, error: unknown): ConnectionError {
+/**
+ * Names the server and the trouble in one sentence.
+ *
+ * @param server whether it has answered anything before: who speaks TLS closes a connection that begins otherwise
+ */
+export function connectionError(url: URL, error: unknown, server = { hasAnswered: true }): ConnectionError {
   if (error instanceof ConnectionError) return error;
   const code = systemCode(error) ?? 'ECONNRESET';
   if (UNTRUSTED.has(code)) {
@@ -63,9 +67,14 @@ export function connectionError(url: URL, error: unknown): ConnectionError {
     return new ConnectionError(code, sentence, error);
   }
   const message = error instanceof Error && error.message !== '' ? error.message : code;
+  const mayBeTls = url.protocol === 'http:' && code === 'ECONNRESET' && !server.hasAnswered;
   // What OpenSSL says of bytes that are no TLS has many lines, and not this.
   const isPlain = code === 'EPROTO' && message.includes('wrong version number');
-  const reason = isPlain ? 'it does not speak TLS there; should the URL begin with http://?' : message;
+  const reason = isPlain
+    ? 'it does not speak TLS there; should the URL begin with http://?'
+    : mayBeTls
+      ? 'it closed the connection without an answer; does it speak TLS, and should the URL begin with https://?'
+      : message;
   return new ConnectionError(code, `cannot reach ${url.origin}: ${reason}`, error);
 }
 
