@@ -4,8 +4,9 @@ import { startServer } from './compose.ts';
 import type { RunningServer } from './compose.ts';
 import type { Config } from './config/config.ts';
 import { readConfig } from './read-config.ts';
-import { keepCompiledSoFar } from './runtime/compile-cache.ts';
+import { keepCompiledSoFar, pruneCompiled } from './runtime/compile-cache.ts';
 import type { CredentialKeeper, Credentials } from './service/start-up.ts';
+import { systemClock } from './runtime/clock.ts';
 import { createLifecycle } from './runtime/lifecycle.ts';
 import { createLog } from './runtime/log.ts';
 import { waitForStopSignal } from './runtime/stop-signal.ts';
@@ -29,6 +30,12 @@ export async function runServer(flags: Readonly<Record<string, string>>): Promis
   log.info({ url: server.address.url, dataDirectory: config.dataDirectory }, 'ready');
   // One that is killed starts as fast as one that was stopped.
   keepCompiledSoFar();
+  const ending = new AbortController();
+  const pruning = pruneCompiled(systemClock.nowMs(), ending.signal);
+  lifecycle.own('pruning of compiled code', async () => {
+    ending.abort();
+    await pruning;
+  });
   const signal = await stopSignal;
   log.info({ signal }, 'stopping');
 }

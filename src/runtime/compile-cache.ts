@@ -1,10 +1,13 @@
 import { lstatSync, mkdirSync } from 'node:fs';
+import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const FOLDER_MODE = 0o700;
 const RIGHTS_OF_OTHERS = 0o077;
+/** What no start has read for so long is of another version of Node or of the program, or of another place. */
+const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
  * Has Node keep what it compiles for the next start, also in worker threads that are started afterwards: compiling takes more
@@ -14,7 +17,7 @@ const RIGHTS_OF_OTHERS = 0o077;
  */
 export function keepCompiled(environment: NodeJS.ProcessEnv = process.env): void {
   if (environment['NODE_COMPILE_CACHE'] !== undefined) return;
-  const folder = join(tmpdir(), `drivebay-compiled-${process.getuid?.() ?? 'user'}`);
+  const folder = ownFolder();
   if (!isOursAlone(folder)) return;
   enableCompileCache(folder);
   // Threads do not take it over from the thread that starts them, but from here.
@@ -24,6 +27,39 @@ export function keepCompiled(environment: NodeJS.ProcessEnv = process.env): void
 /** Keeps what this thread has compiled so far, which otherwise is kept only when it ends in good order. */
 export function keepCompiledSoFar(): void {
   flushCompileCache();
+}
+
+/**
+ * Removes from the folder of `keepCompiled` what has not been used for a month; any other folder is not Drivebay's to empty.
+ * What another process needs all the same, it compiles again. Never rejects.
+ *
+ * @param signal ends it early
+ */
+export async function pruneCompiled(nowMs: number, signal: AbortSignal): Promise<void> {
+  const folder = ownFolder();
+  if (process.env['NODE_COMPILE_CACHE'] !== folder || !isOursAlone(folder)) return;
+  await removeUnused(folder, nowMs - UNUSED_MS, signal);
+}
+
+async function removeUnused(folder: string, beforeMs: number, signal: AbortSignal): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (signal.aborted) return;
+    const path = join(folder, name);
+    try {
+      const stats = await lstat(path);
+      // Of a file system that keeps no times of reading there is the time of writing.
+      const isOld = Math.max(stats.mtimeMs, stats.isDirectory() ? 0 : stats.atimeMs) < beforeMs;
+      if (stats.isDirectory()) await removeUnused(path, beforeMs, signal);
+      // A folder goes a month after the last of its files, so that none goes that somebody has just made.
+      if (isOld) await (stats.isDirectory() ? rmdir(path) : unlink(path));
+    } catch {
+      // Another process has removed it, or keeps something there.
+    }
+  }
+}
+
+function ownFolder(): string {
+  return join(tmpdir(), `drivebay-compiled-${process.getuid?.() ?? 'user'}`);
 }
 
 /** Whether nobody else can write to the folder, which is made if it is not there. */

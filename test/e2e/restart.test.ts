@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noise } from '../helpers/sample-bytes.ts';
@@ -136,6 +137,17 @@ test('SIGTERM ends a server at once that nobody uses', async () => {
   expect(await unused.stop('SIGTERM')).toBe(0);
   // It waits 5 s for connections that hang, and must not when there are none.
   expect(performance.now() - startedAtMs).toBeLessThan(4500);
+});
+
+test('compiled code that no start has used for a month is removed once a server serves', async () => {
+  const compiled = join(scratch, `drivebay-compiled-${process.getuid?.() ?? 'user'}`);
+  await mkdir(join(compiled, 'v20'), { recursive: true, mode: 0o700 });
+  const unused = join(compiled, 'v20', 'unused');
+  await writeFile(unused, '');
+  await utimes(unused, 0, 0);
+  await using started = await startServer({ env: { TMPDIR: scratch } });
+  await expect.poll(() => existsSync(unused)).toBe(false);
+  expect(await started.stop()).toBe(0);
 });
 
 test('SIGTERM lets a request under way end, although idle connections and slow bodies are there', async () => {
