@@ -2,7 +2,7 @@ import type { BlockDevice, Extent } from '../blockdev/block-device.ts';
 import type { ImagedDrive } from './drive-bytes.ts';
 import { createJobControl } from './job-control.ts';
 import type { EngineHooks } from './engine-hooks.ts';
-import { roundUp } from '../core/sizes.ts';
+import { MIB, roundUp } from '../core/sizes.ts';
 
 // For tests: a drive in memory that counts what is done to it and can stop accepting writes, as in a crash.
 
@@ -156,6 +156,18 @@ export async function fillScratch(
   const padded = Buffer.alloc(roundUp(bytes.length, drive.device.blockSize));
   padded.set(bytes);
   await drive.device.write(offsetBytes, padded);
+}
+
+/** Whether two drives of one size hold the same; for large drives. */
+export async function holdSame(one: ScratchDrive, other: ScratchDrive): Promise<boolean> {
+  const [left, right] = [Buffer.alloc(MIB), Buffer.alloc(MIB)];
+  for (let offsetBytes = 0; offsetBytes < one.sizeBytes; offsetBytes += MIB) {
+    const lengthBytes = Math.min(MIB, one.sizeBytes - offsetBytes);
+    await one.device.read(offsetBytes, left.subarray(0, lengthBytes));
+    await other.device.read(offsetBytes, right.subarray(0, lengthBytes));
+    if (!left.equals(right)) return false;
+  }
+  return one.sizeBytes === other.sizeBytes;
 }
 
 /** Hooks that admit everything, and what was counted through them. */
