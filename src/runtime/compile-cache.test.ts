@@ -121,6 +121,18 @@ describe('a server that starts', () => {
     expect(readdirSync(ownFolder())).not.toContain('v20');
   });
 
+  test('looks for that once a day', () => {
+    const old = { writtenDays: 40, readDays: 31 };
+    prune();
+    const path = aged(join(ownFolder(), 'v22', 'a'), old);
+    prune();
+    expect(existsSync(path)).toBe(true);
+    const yesterday = Date.now() / 1000 - 1.1 * DAY_S;
+    utimesSync(join(ownFolder(), 'pruned'), yesterday, yesterday);
+    prune();
+    expect(existsSync(path)).toBe(false);
+  });
+
   test('leaves a folder alone that is empty since lately', () => {
     mkdirSync(join(ownFolder(), 'v26'), { recursive: true, mode: 0o700 });
     prune();

@@ -1,5 +1,5 @@
 import { lstatSync, mkdirSync } from 'node:fs';
-import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
+import { lstat, readdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,10 @@ const FOLDER_MODE = 0o700;
 const RIGHTS_OF_OTHERS = 0o077;
 /** What no start has read for so long is of another version of Node or of the program, or of another place. */
 const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
+/** Looking at all that many versions have left takes as long as a start: done once in so long, whoever starts. */
+const PRUNE_INTERVAL_MS = 24 * 60 * 60 * 1000;
+/** A file of which the time of writing tells when that was. */
+const PRUNED_MARK = 'pruned';
 
 /**
  * Has Node keep what it compiles for the next start, also in worker threads that are started afterwards: compiling takes more
@@ -30,15 +34,27 @@ export function keepCompiledSoFar(): void {
 }
 
 /**
- * Removes from the folder of `keepCompiled` what has not been used for a month; any other folder is not Drivebay's to empty.
- * What another process needs all the same, it compiles again. Never rejects.
+ * Removes from the folder of `keepCompiled` what has not been used for a month, once a day; any other folder is not Drivebay's
+ * to empty. What another process needs all the same, it compiles again. Never rejects.
  *
  * @param signal ends it early
  */
 export async function pruneCompiled(nowMs: number, signal: AbortSignal): Promise<void> {
   const folder = ownFolder();
   if (process.env['NODE_COMPILE_CACHE'] !== folder || !isOursAlone(folder)) return;
-  await removeUnused(folder, nowMs - UNUSED_MS, signal);
+  if (await isDue(join(folder, PRUNED_MARK), nowMs)) await removeUnused(folder, nowMs - UNUSED_MS, signal);
+}
+
+async function isDue(mark: string, nowMs: number): Promise<boolean> {
+  try {
+    const { mtimeMs } = await lstat(mark).catch(() => ({ mtimeMs: 0 }));
+    if (Math.abs(nowMs - mtimeMs) < PRUNE_INTERVAL_MS) return false;
+    await writeFile(mark, '');
+    return true;
+  } catch {
+    // Where nothing can be written nothing can be removed.
+    return false;
+  }
 }
 
 async function removeUnused(folder: string, beforeMs: number, signal: AbortSignal): Promise<void> {
