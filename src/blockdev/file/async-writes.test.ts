@@ -61,6 +61,7 @@ test('what the system refuses to begin is left to be written in another way', ()
 });
 
 test('an error is thrown once nothing is under way any more', (context) => {
+  // Nothing else at hand fails a write that has begun: elsewhere such an offset may be written to.
   const isExt4 = statfsSync(directory).type === EXT4_MAGIC;
   context.skip(!isExt4, 'only ext4 is known to refuse an offset of 4 EiB');
   const fd = openSync(path, constants.O_WRONLY + constants.O_DIRECT);

@@ -101,10 +101,10 @@ function withResumeHint(job: TransferJob, error: CliError): CliError {
 
 /** What is wrong with a file stays so until somebody mends it. */
 function withFileHint(job: TransferJob, error: FileError): CliError {
-  const mended = job.verb === 'download' && error.isFull && job.isResumable;
-  const made = job.resumeCommand !== undefined;
-  if (!mended && !made) return error;
-  const hint = made ? `the new drive is ${job.driveId}` : `with more room there ${resumeText(job)}`;
+  const isContinued = job.verb === 'download' && error.isFull && job.isResumable;
+  const isNewDrive = job.resumeCommand !== undefined;
+  if (!isContinued && !isNewDrive) return error;
+  const hint = isNewDrive ? `the new drive is ${job.driveId}` : `with more room there ${resumeText(job)}`;
   return new CliError(error.code, `${error.message}; ${hint}`, error);
 }
 
