@@ -13,6 +13,8 @@ export interface Librados {
   create(user: string): Cluster;
   readConf(cluster: Cluster, path: string): void;
   configure(cluster: Cluster, option: string, value: string): void;
+  /** What an option is set to. */
+  configured(cluster: Cluster, option: string): string;
   connect(cluster: Cluster): void;
   /** Ends a connection, with nothing under way. */
   shutDown(cluster: Cluster): void;
@@ -35,6 +37,8 @@ export interface Librados {
 
 /** What Ceph calls the first cluster that it knows, which is the one whose files have its name. */
 const CLUSTER_NAME = 'ceph';
+/** More than what is asked for takes. */
+const MAX_SETTING_BYTES = 64;
 
 /** Binds librados. Throws like `loadCephLibrary`. */
 export function loadLibrados(): Librados {
@@ -49,6 +53,11 @@ export function loadLibrados(): Librados {
     readConf: (cluster, path) => void done('rados_conf_read_file', calls.readConf(cluster, path)),
     configure: (cluster, option, value) =>
       void done('rados_conf_set', calls.configure(cluster, option, value)),
+    configured(cluster, option) {
+      const text = Buffer.alloc(MAX_SETTING_BYTES);
+      done('rados_conf_get', calls.configured(cluster, option, text, text.byteLength));
+      return text.toString('utf8', 0, text.indexOf(0));
+    },
     connect: (cluster) => void done('rados_connect', calls.connect(cluster)),
     shutDown: (cluster) => void calls.shutDown(cluster),
     openPool(cluster, { cephPool, namespace }) {
@@ -92,6 +101,7 @@ function bindCalls(): Readonly<
     | 'create'
     | 'readConf'
     | 'configure'
+    | 'configured'
     | 'connect'
     | 'shutDown'
     | 'openPool'
@@ -113,6 +123,7 @@ function bindCalls(): Readonly<
     create: lib.func('int rados_create2(void *, const char *, const char *, uint64_t)'),
     readConf: lib.func('int rados_conf_read_file(uintptr_t, const char *)'),
     configure: lib.func('int rados_conf_set(uintptr_t, const char *, const char *)'),
+    configured: lib.func('int rados_conf_get(uintptr_t, const char *, void *, size_t)'),
     connect: lib.func('int rados_connect(uintptr_t)'),
     shutDown: lib.func('void rados_shutdown(uintptr_t)'),
     openPool: lib.func('int rados_ioctx_create(uintptr_t, const char *, void *)'),
