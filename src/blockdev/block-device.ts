@@ -3,9 +3,9 @@ export type Maybe<Result> = Result | Promise<Result>;
 
 /** A thread's loop, as a device sees it that answers with promises. */
 export interface DeviceEvents {
-  /** Calls whenever the descriptor is readable, until `unwatch`. */
-  watch(descriptor: number, onReadable: () => void): void;
-  unwatch(descriptor: number): void;
+  /** Calls after each signal, or once for several, until `unwatch`. The signal need not be cleared. */
+  watch(signal: number, onSignal: () => void): void;
+  unwatch(signal: number): void;
 }
 
 /** A stretch of a device, in bytes. */

@@ -11,7 +11,7 @@ import { RequestMemory } from '../nbd/transmission/request-memory.ts';
 import { Transmission } from '../nbd/transmission/transmission.ts';
 import type { EndReason } from '../nbd/transmission/transmission-options.ts';
 import { NBD_ERROR } from '../nbd/protocol-numbers.ts';
-import { READABLE } from '../runtime/socket-calls.ts';
+import { ONCE_EACH, READABLE } from '../runtime/socket-calls.ts';
 import type { DataThreadSetup, FlushWish, ServedConnection, ServedEnd } from './protocol.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { SocketLoop } from './socket-loop.ts';
@@ -187,8 +187,9 @@ export class ServedConnections {
 /** A loop as devices see it. */
 function eventsOf(loop: SocketLoop): DeviceEvents {
   return {
-    watch: (descriptor, onReady) => loop.add(descriptor, READABLE, { onReady, onDeadline: () => undefined }),
-    unwatch: (descriptor) => loop.remove(descriptor),
+    watch: (signal, onReady) =>
+      loop.add(signal, READABLE + ONCE_EACH, { onReady, onDeadline: () => undefined }),
+    unwatch: (signal) => loop.remove(signal),
   };
 }
 

@@ -36,7 +36,7 @@ export interface SocketCalls {
 
 export interface WatchChange {
   readonly operation: 'add' | 'modify' | 'remove';
-  /** Of `READABLE` and `WRITABLE`. */
+  /** Of `READABLE`, `WRITABLE` and `ONCE_EACH`. */
   readonly interest: number;
 }
 
@@ -46,6 +46,8 @@ export const FAILED = -2;
 // From sys/epoll.h, sys/socket.h and sys/eventfd.h of Linux.
 export const READABLE = 0x001;
 export const WRITABLE = 0x004;
+/** With others: is told once, and again only when more has come. */
+export const ONCE_EACH = 0x8000_0000;
 /** Bytes of one `struct epoll_event`, which is packed on x86-64: the events, then the caller's 64 bits. */
 export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 export const EPOLL_DATA_OFFSET = EPOLL_EVENT_BYTES - 8;

@@ -30,10 +30,15 @@ export interface ImageCalls {
   takeEnded(completion: Completion): number;
   /** Has the descriptor, of `eventfd`, signalled whenever a request of the image is complete. */
   notify(image: Image, descriptor: number): void;
-  /** Requests that have become complete since the last call; there may be more when it is any. */
-  takeEvents(image: Image): readonly Completion[];
+  takeEvents(image: Image): TakenEvents;
   /** Waits until the descriptor is signalled, at most this long. */
   waitFor(descriptor: number, timeoutMs: number): void;
+}
+
+/** Requests that have become complete since the last look, and whether there may be more. Of those to come the signal tells. */
+export interface TakenEvents {
+  readonly completions: readonly Completion[];
+  readonly hasMore: boolean;
 }
 
 const EVENT_TYPE_EVENTFD = 2;
@@ -95,7 +100,8 @@ export function loadImageCalls(): ImageCalls {
       void checkedRados('rbd_set_image_notification', calls.notify(image, descriptor, EVENT_TYPE_EVENTFD)),
     takeEvents(image) {
       const count = checkedRados('rbd_poll_io_events', calls.poll(image, events, MAX_EVENTS));
-      return Array.from(events.subarray(0, count), Number);
+      const completions = Array.from(events.subarray(0, count), Number);
+      return { completions, hasMore: count === MAX_EVENTS };
     },
     waitFor(descriptor, timeoutMs) {
       poll.setInt32(0, descriptor, true);

@@ -1,6 +1,6 @@
 import type { SocketCalls } from '../../runtime/socket-calls.ts';
 import type { DeviceEvents, Maybe } from '../block-device.ts';
-import type { Completion, ImageCalls } from './image-io.ts';
+import type { Completion, ImageCalls, TakenEvents } from './image-io.ts';
 import type { Image } from './librbd.ts';
 
 /** How long a thread waits for the cluster at a time: between two waits it can be ended. */
@@ -60,12 +60,11 @@ export class ImageRequests {
   }
 
   #tellResults(): void {
-    this.#signals.clearSignal(this.#signal);
-    for (;;) {
-      const completions = this.#io.takeEvents(this.#image);
-      if (completions.length === 0) return;
-      for (const completion of completions) this.#tell(completion);
-    }
+    let taken: TakenEvents;
+    do {
+      taken = this.#io.takeEvents(this.#image);
+      for (const completion of taken.completions) this.#tell(completion);
+    } while (taken.hasMore);
   }
 
   #tell(completion: Completion): void {

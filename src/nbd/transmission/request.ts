@@ -1,4 +1,4 @@
-import { HEADER_BYTES, TRANSMISSION_MAGIC } from '../protocol-numbers.ts';
+import { HEADER_BYTES, NBD_CMD, TRANSMISSION_MAGIC } from '../protocol-numbers.ts';
 
 /** One request, without the data of a WRITE. The same object is used for one after the other. */
 export class Request {
@@ -29,6 +29,11 @@ export class Request {
       ? numbers.getUint32(at + 24) * 2 ** 32 + numbers.getUint32(at + 28)
       : numbers.getUint32(at + 24);
     return true;
+  }
+
+  /** What it moves to or from the drive. */
+  get transferBytes(): number {
+    return this.command === NBD_CMD.READ || this.command === NBD_CMD.WRITE ? this.lengthBytes : 0;
   }
 
   copy(): Request {

@@ -49,6 +49,7 @@ export class Transmission {
   /** Whether the request at hand waits for others to be done. */
   #isHeldUp = false;
   #isTurnDue = false;
+  #mayReceive = true;
   #expectsLargeWrite = false;
   #interest = READABLE;
   #isThrottled = false;
@@ -216,6 +217,7 @@ export class Transmission {
     if (saved > 0) input.bytes.set(this.#saved);
     let end = saved;
     if (saved < this.#headerBytes) {
+      if (!this.#mayReceive && !this.#receiver.hasLeftover) return 'wait';
       const most = this.#expectsLargeWrite ? this.#headerBytes : input.lengthBytes;
       const received = this.#receiver.receive(input, saved, most);
       if (received === WOULD_BLOCK) return 'wait';
@@ -273,11 +275,11 @@ export class Transmission {
     if (this.#output.room(SHORT_REPLY_BYTES) === null || this.#deferred >= MAX_DEFERRED) return 'full';
     const error = checkRequest(request, rules);
     if (error === 0 && !this.#isAdmitted && request.command !== NBD_CMD.DISC) {
-      const waitMs = limit.take(transferBytes(request));
+      const waitMs = limit.take(request.transferBytes);
       if (waitMs > 0) return this.#throttle(waitMs);
       this.#isAdmitted = true;
     }
-    if (this.#underWay?.hasRoom(transferBytes(request)) === false) {
+    if (this.#underWay?.hasRoom(request.transferBytes) === false) {
       this.#isHeldUp = true;
       return 'full';
     }
@@ -373,7 +375,10 @@ export class Transmission {
       // What is finished together is answered together.
       queueMicrotask(() => {
         this.#isTurnDue = false;
+        // Of requests that have come the loop tells, which costs less than another look at the socket.
+        this.#mayReceive = false;
         this.#goOn();
+        this.#mayReceive = true;
       });
     }
   }
@@ -389,10 +394,6 @@ const READ_KIND = 0;
 const WRITE_KIND = 1;
 const FLUSH_KIND = 2;
 const OTHER_KIND = 3;
-
-function transferBytes({ command, lengthBytes }: Request): number {
-  return command === NBD_CMD.READ || command === NBD_CMD.WRITE ? lengthBytes : 0;
-}
 
 function seconds(startedAtMs: number): number {
   return (performance.now() - startedAtMs) / 1000;
