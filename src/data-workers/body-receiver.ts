@@ -1,9 +1,9 @@
 import { DriveError } from '../core/errors.ts';
 import { PIECE_BYTES, viewOf } from './arena.ts';
-import type { Segment } from './arena.ts';
+import type { Loan, Segment } from './arena.ts';
 import type { PieceLender } from './piece-lender.ts';
 import type { ReceivedPart } from './protocol.ts';
-import type { IncomingBody, ReceivedBody } from './volumes.ts';
+import type { BegunBody, IncomingBody, ReceivedBody } from './volumes.ts';
 
 /** Receives from a socket into segments of the arena, behind what is there. */
 export type ReceiveFrom = (
@@ -18,7 +18,7 @@ interface BodyMemory {
 }
 
 /** Smaller bodies are there, or nearly, when their head is: a thread would have nothing to wait for. */
-const DIRECT_BODY_BYTES = 64 * 1024;
+export const DIRECT_BODY_BYTES = 64 * 1024;
 
 /**
  * Takes a whole body into borrowed memory: from the client's own socket where that can be, as long as the client is
@@ -26,23 +26,54 @@ const DIRECT_BODY_BYTES = 64 * 1024;
  *
  * @throws DriveError usage when the body ends early or goes on for longer than it said
  */
-export async function receiveBody(
+export async function receiveBody(body: IncomingBody, parts: BodyMemory): Promise<ReceivedBody> {
+  const loan = await parts.lender.borrow(piecesOf(body));
+  return await receiveRest(body, await beginBody(body, loan, parts), parts.memory);
+}
+
+/** How many pieces a body takes. */
+export function piecesOf({ lengthBytes }: IncomingBody): number {
+  return Math.ceil(lengthBytes / PIECE_BYTES);
+}
+
+/** Takes what comes of a body from the client's own socket, where that can be and as long as the client is fast. */
+export async function beginBody(
   body: IncomingBody,
-  { lender, memory, receiveFrom }: BodyMemory,
-): Promise<ReceivedBody> {
-  const loan = await lender.borrow(Math.ceil(body.lengthBytes / PIECE_BYTES));
+  loan: Loan,
+  { memory, receiveFrom }: Omit<BodyMemory, 'lender'>,
+): Promise<BegunBody> {
   try {
     const segments = trimmed(loan.segments, body.lengthBytes);
-    const space = new BodySpace(segments, memory);
+    const space = new BodySpace({ segments, memory, receivedBytes: 0 });
     const isDirect = body.lengthBytes >= DIRECT_BODY_BYTES;
     const encryptedBytes = isDirect ? await receiveFromSocket(space, body, receiveFrom) : 0;
+    const { receivedBytes } = space;
+    return { segments, receivedBytes, encryptedBytes, release: () => loan.release() };
+  } catch (error) {
+    loan.release();
+    throw error;
+  }
+}
+
+/**
+ * Takes what is missing of a body, chunk by chunk.
+ *
+ * @throws DriveError usage when the body ends early or goes on for longer than it said
+ */
+export async function receiveRest(
+  body: IncomingBody,
+  { receivedBytes, ...begun }: BegunBody,
+  memory: WebAssembly.Memory,
+): Promise<ReceivedBody> {
+  try {
+    const space = new BodySpace({ segments: begun.segments, memory, receivedBytes });
     if (space.receivedBytes < body.lengthBytes) {
       for await (const chunk of body.chunks()) space.add(chunk);
     }
     if (space.receivedBytes < body.lengthBytes) throw wrongLength(space.receivedBytes, body.lengthBytes);
-    return { segments, encryptedBytes, release: () => loan.release() };
+    return begun;
   } catch (error) {
-    loan.release();
+    begun.release();
     throw error;
   }
 }
@@ -72,11 +103,13 @@ class BodySpace {
   readonly segments: readonly Segment[];
   readonly #memory: WebAssembly.Memory;
   readonly #lengthBytes: number;
-  #receivedBytes = 0;
+  #receivedBytes: number;
 
-  constructor(segments: readonly Segment[], memory: WebAssembly.Memory) {
+  constructor(body: Pick<BegunBody, 'segments' | 'receivedBytes'> & { memory: WebAssembly.Memory }) {
+    const { segments, memory, receivedBytes } = body;
     this.segments = segments;
     this.#memory = memory;
+    this.#receivedBytes = receivedBytes;
     this.#lengthBytes = segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
   }
 

@@ -12,6 +12,7 @@ import { addressOf } from '../runtime/memory-address.ts';
 import { viewOf } from './arena.ts';
 import type { Segment } from './arena.ts';
 import { mapBlocks } from './block-map.ts';
+import { BodyReceipts } from './body-receipts.ts';
 import { writeBody } from './body-write.ts';
 import { describeFailure } from './data-failure.ts';
 import { performDirect } from './direct-operations.ts';
@@ -59,12 +60,17 @@ interface Thread {
   readonly connections: ServedConnections;
   readonly changes: TrackedChanges;
   readonly stored: StoredDevices;
+  readonly receipts: BodyReceipts;
+  readonly inTurn: InTurn;
 }
+
+/** Has work done while the thread does no other operation, but for those that wait for clients. */
+type InTurn = <Result>(work: () => Promise<Result>) => Promise<Result>;
 
 /** Makes the function that does every operation of a data thread. */
 export async function createDataOperations(
   setup: DataThreadSetup,
-  { loop, wish }: { loop: SocketLoop; wish: (wish: FlushWish) => void },
+  { loop, wish, inTurn }: { loop: SocketLoop; wish: (wish: FlushWish) => void; inTurn: InTurn },
 ): Promise<(request: OperationRequest) => Promise<unknown>> {
   const baseAddress = addressOf(setup.memory.buffer);
   const { pool, checkMark, isRemote } = openPool(setup.pool);
@@ -96,6 +102,8 @@ export async function createDataOperations(
     connections,
     changes,
     stored,
+    receipts: new BodyReceipts(),
+    inTurn,
   };
   return async (request) => await perform(thread, request);
 }
@@ -142,7 +150,9 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
     case 'syncStored':
       return await performStored(thread, request);
     case 'receive':
-      return await receive(thread, request);
+      return await thread.receipts.keep(request, receive(thread, request));
+    case 'writeReceived':
+      return await writeReceived(thread, request);
     case 'sha256':
       return sha256OfEach(
         request.bodies.map((segments) => segments.map((segment) => viewOf(setup.memory, segment))),
@@ -165,6 +175,21 @@ async function receive(
   return await volumes.use(volumeName, async (volume) => {
     const encrypt = (at: number, part: Uint8Array): void => encryptAhead(volume, offsetBytes + at, part);
     return await receiveBodyPart({ ...part, encrypt });
+  });
+}
+
+async function writeReceived(
+  thread: Thread,
+  { receiptId, volumeName, life, task }: Extract<OperationRequest, { op: 'writeReceived' }>,
+): Promise<Operations['writeReceived']['result']> {
+  return await thread.volumes.use(volumeName, async (device) => {
+    const whole = await thread.receipts.whole(receiptId);
+    if (whole === null) return null;
+    const { encryptedBytes } = whole;
+    return await thread.inTurn(async () => {
+      refuseEarlierLife(thread.setup.pool, life);
+      return await write(thread, device, { ...task, encryptedBytes });
+    });
   });
 }
 

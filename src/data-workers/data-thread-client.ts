@@ -3,7 +3,7 @@ import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import type { SocketCalls } from '../runtime/socket-calls.ts';
 import { workerUrl } from '../runtime/worker-url.ts';
 import { reviveFailure } from './data-failure.ts';
-import { INTERLEAVED } from './protocol.ts';
+import { UNTIMED } from './protocol.ts';
 import type {
   DataAnswer,
   DataThreadSetup,
@@ -90,7 +90,7 @@ export function startDataThread(
       lastCallId += 1;
       const callId = lastCallId;
       return new Promise((resolve, reject) => {
-        pending.set(callId, { startedAtMs: INTERLEAVED.has(op) ? null : now(), resolve, reject });
+        pending.set(callId, { startedAtMs: UNTIMED.has(op) ? null : now(), resolve, reject });
         worker.postMessage({ callId, request: { op, ...request } as OperationRequest });
         sockets.signal(setup.signal);
       });

@@ -20,7 +20,13 @@ const setup = workerData as DataThreadSetup;
 const loop = createSocketLoop(setup.signal, setup.pool.kind === 'file');
 /** Transfers that have not ended. */
 let transfers = 0;
-const operations = await createDataOperations(setup, { loop, wish: (wish) => port.postMessage(wish) });
+/** What is to be done when no other operation is under way but transfers. */
+const laterWork: (() => Promise<void>)[] = [];
+const operations = await createDataOperations(setup, {
+  loop,
+  wish: (wish) => port.postMessage(wish),
+  inTurn: (work) => new Promise((resolve, reject) => laterWork.push(() => work().then(resolve, reject))),
+});
 keepCompiledSoFar();
 await serve(port);
 
@@ -29,9 +35,17 @@ async function serve(calls: MessagePort): Promise<never> {
     for (let next = receiveMessageOnPort(calls); next !== undefined; next = receiveMessageOnPort(calls)) {
       await take(next.message as DataCall);
     }
-    // What has become of a transfer must be told before this thread waits again.
-    if (transfers > 0) await setImmediate();
+    // What has become of a transfer must be told, and gone on with, before this thread waits again.
+    if (transfers > 0) await settle();
     loop.wait();
+  }
+}
+
+async function settle(): Promise<void> {
+  await setImmediate();
+  for (let work = laterWork.shift(); work !== undefined; work = laterWork.shift()) {
+    await work();
+    await setImmediate();
   }
 }
 

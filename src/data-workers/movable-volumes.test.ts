@@ -75,6 +75,7 @@ beforeEach(() => {
     send: unused,
     readSlowly: unused,
     receive: unused,
+    writeAsReceived: ({ poolName }) => asked('take', poolName, 1),
     map: unused,
     fillHoles: unused,
     remove: ({ poolName }) => asked('remove', poolName, undefined),
@@ -125,6 +126,25 @@ test('a relocation waits for the writes under way, and later ones go on where th
   await settle();
   expect(calls.at(-1)).toBe('write two');
   end('write two');
+  expect(await during).toBe(1);
+});
+
+test('a relocation waits for a body that its thread is to write, and a later one goes to where the drive is then', async () => {
+  const body = { lengthBytes: 1, async *chunks() {}, takeSocket: () => null };
+  const direct = { ...WRITE, body, onReceived: () => undefined };
+  const before = volumes.writeAsReceived(SPEC, direct);
+  const relocating = volumes.relocate(DRIVE, () => asked('copy', 'two', 'two'));
+  const during = volumes.writeAsReceived(SPEC, direct);
+  await settle();
+  expect(calls).toEqual(['take one']);
+  end('take one');
+  await before;
+  await settle();
+  expect(calls).toEqual(['take one', 'copy two']);
+  end('copy two');
+  await relocating;
+  await settle();
+  end('take two');
   expect(await during).toBe(1);
 });
 

@@ -7,8 +7,10 @@ import type { StoredVolume, VolumeSpec } from './volume.ts';
 import { VolumePlaces } from './volume-places.ts';
 import type {
   AttachedConnection,
+  BegunBody,
   BodyPlace,
   BodyWrite,
+  DirectWrite,
   HoleFill,
   IncomingBody,
   LentPiece,
@@ -90,8 +92,19 @@ class MovableVolumes implements Volumes {
     }
   }
 
-  async receive(spec: VolumeSpec, body: IncomingBody, write: BodyPlace): Promise<ReceivedBody> {
-    return await this.#places.reading(spec, (place) => this.#volumes.receive(place, body, write));
+  async writeAsReceived(spec: VolumeSpec, write: DirectWrite): Promise<number | BegunBody | null> {
+    const take = async (place: VolumeSpec): Promise<number | BegunBody | null> =>
+      await this.#volumes.writeAsReceived(place, write);
+    return await this.#places.changing(spec, take, write.life);
+  }
+
+  async receive(
+    spec: VolumeSpec,
+    body: IncomingBody,
+    write: BodyPlace,
+    begun: BegunBody | null = null,
+  ): Promise<ReceivedBody> {
+    return await this.#places.reading(spec, (place) => this.#volumes.receive(place, body, write, begun));
   }
 
   async write(spec: VolumeSpec, request: BodyWrite): Promise<number> {

@@ -44,6 +44,17 @@ test('a borrower waits until there is enough, and nobody overtakes it', async ()
   expect((await small).segments).toHaveLength(1);
 });
 
+test('pieces are lent at once only when they are there and nobody waits', async () => {
+  const lender = lenderOf(4);
+  const first = lender.borrowNow(3);
+  expect([first === null, lender.borrowNow(2)]).toEqual([false, null]);
+  const waiting = lender.borrow(2);
+  expect(lender.borrowNow(1)).toBeNull();
+  first?.release();
+  (await waiting).release();
+  expect(lender.borrowNow(4)).not.toBeNull();
+});
+
 test('a borrower that gives up lets the next one in', async () => {
   const lender = lenderOf(2);
   const first = await lender.borrow(1);

@@ -9,6 +9,8 @@ export interface PieceLender {
    * the rest could wait for each other. Rejects with the signal's reason when it is aborted first.
    */
   borrow(count: number, signal?: AbortSignal): Promise<Loan>;
+  /** Lends this many pieces when they are there and nobody waits for any; null otherwise. */
+  borrowNow(count: number): Loan | null;
 }
 
 interface Waiter {
@@ -45,13 +47,19 @@ export function createPieceLender(arena: Arena, totalBytes: number): PieceLender
     }
   }
 
+  function borrowNow(count: number): Loan | null {
+    return waiters.length === 0 && count <= free.length ? lend(count) : null;
+  }
+
   return {
     pieceCount,
+    borrowNow,
     async borrow(count, signal) {
       if (count > pieceCount)
         throw new RangeError(`${count} pieces are more than the ${pieceCount} there are.`);
       signal?.throwIfAborted();
-      if (waiters.length === 0 && count <= free.length) return lend(count);
+      const loan = borrowNow(count);
+      if (loan !== null) return loan;
       return await new Promise<Loan>((resolve, reject) => {
         const waiter = { count, lend: settle };
         const abort = (): void => {

@@ -141,8 +141,18 @@ export interface Operations {
       filledBytes: number;
       /** The drive that the body is encrypted for as it comes, and where in it the body is to be; null for no drive. */
       encryption: { volumeName: string; offsetBytes: number } | null;
+      /** By which `writeReceived` knows it; null when nothing of the kind is asked for. */
+      receiptId: number | null;
     };
     result: ReceivedPart;
+  };
+  /**
+   * As `write`, for what a `receive` receives that this thread was asked for before. Answers null, with nothing written, when
+   * that has ended without the whole body.
+   */
+  writeReceived: {
+    request: { receiptId: number; volumeName: string; life: number; task: Omit<WriteTask, 'encryptedBytes'> };
+    result: Operations['write']['result'] | null;
   };
   flush: { request: { volumeName: string }; result: null };
   /** Serves an NBD connection until it ends. */
@@ -193,7 +203,15 @@ export type OperationRequest = {
 }[Operation];
 
 /** Operations during which the thread does others too, because they wait for clients, or for what a client has asked for. */
-export const INTERLEAVED: ReadonlySet<Operation> = new Set(['send', 'receive', 'attach', 'detach']);
+export const INTERLEAVED: ReadonlySet<Operation> = new Set([
+  'send',
+  'receive',
+  'writeReceived',
+  'attach',
+  'detach',
+]);
+/** Those of them that last as long as a client wants. */
+export const UNTIMED: ReadonlySet<Operation> = new Set(['send', 'receive', 'attach', 'detach']);
 
 /** From the main thread to a data thread. */
 export interface DataCall {

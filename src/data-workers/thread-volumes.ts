@@ -4,10 +4,11 @@ import type { Arena, Segment } from './arena.ts';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
 import { BodyDigests, PAIRED_BYTES } from './body-digests.ts';
-import { receiveBody } from './body-receiver.ts';
+import { receiveBody, receiveRest } from './body-receiver.ts';
 import { checkDigest } from './body-write.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
 import type { DataThreadGroup } from './data-thread-group.ts';
+import { writeFromSocket } from './direct-write.ts';
 import { flushPatiently } from './patient-flush.ts';
 import { createFlushGroup } from './flush-group.ts';
 import type { FlushGroup } from './flush-group.ts';
@@ -18,8 +19,10 @@ import type { Pools } from './pools.ts';
 import type { StoredVolume, VolumeSpec } from './volume.ts';
 import type { ServedAttachment, StoredVolumes } from './stored-volumes.ts';
 import type {
+  BegunBody,
   BodyPlace,
   BodyWrite,
+  DirectWrite,
   HoleFill,
   IncomingBody,
   LentPiece,
@@ -57,6 +60,7 @@ class ThreadVolumes implements StoredVolumes {
   readonly #memory: WebAssembly.Memory;
   readonly #sockets = loadSocketCalls();
   #lastConnectionId = 0;
+  #lastReceiptId = 0;
   readonly #flushGroups = new Map<string, FlushGroup>();
   readonly #digests = new Map<string, BodyDigests>();
   /** To be called when a body that was announced is hashed. */
@@ -152,7 +156,36 @@ class ThreadVolumes implements StoredVolumes {
     }
   }
 
-  async receive(spec: VolumeSpec, body: IncomingBody, write: BodyPlace): Promise<ReceivedBody> {
+  async writeAsReceived(spec: VolumeSpec, write: DirectWrite): Promise<number | BegunBody | null> {
+    const { offsetBytes, body } = write;
+    const isAhead = canEncryptAhead(spec, write, body.lengthBytes);
+    this.#lastReceiptId += 1;
+    const outcome = await writeFromSocket(write, {
+      receiptId: this.#lastReceiptId,
+      volumeName: spec.volumeName,
+      lender: this.#options.bodyLender,
+      memory: this.#memory,
+      encryption: isAhead ? { volumeName: spec.volumeName, offsetBytes } : null,
+      admit: () => this.#options.pools.admitWrite(spec.poolName, body.lengthBytes),
+      withThread: async (descriptor, work) =>
+        await this.#withOwnDescriptor(descriptor, (own) =>
+          this.#onVolume(spec, (thread) => work(thread, own)),
+        ),
+    }).catch((error: unknown) => {
+      throw poolFailure(error, spec);
+    });
+    if (outcome === null || 'release' in outcome) return outcome;
+    if (outcome.writtenBytes > 0 && !outcome.isDurable) await this.#flush(spec);
+    return outcome.writtenBytes;
+  }
+
+  async receive(
+    spec: VolumeSpec,
+    body: IncomingBody,
+    write: BodyPlace,
+    begun: BegunBody | null = null,
+  ): Promise<ReceivedBody> {
+    if (begun !== null) return await receiveRest(body, begun, this.#memory);
     const { volumeName } = spec;
     const { offsetBytes } = write;
     const isAhead = canEncryptAhead(spec, write, body.lengthBytes);
@@ -164,7 +197,7 @@ class ThreadVolumes implements StoredVolumes {
         await this.#withOwnDescriptor(descriptor, async (own) => {
           const thread = this.#groupOf(spec).leastBusy();
           if (isAhead) await answered(spec, async () => await thread.ensureOpenAnySize(spec));
-          return await thread.call('receive', { descriptor: own, ...space, encryption });
+          return await thread.call('receive', { descriptor: own, ...space, encryption, receiptId: null });
         }),
     });
     return await this.#announced(receiving, this.#digestsOf(spec).announce(body.lengthBytes));

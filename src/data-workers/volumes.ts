@@ -30,8 +30,19 @@ export interface Volumes {
   send(volume: VolumeSpec, range: Range, socket: SocketOutput): Sending;
   /** Begins to read for a client that is slow: as `read`, but what it is waited for with is memory of its own. */
   readSlowly(spec: VolumeSpec, range: Range): AsyncGenerator<LentPiece>;
+  /**
+   * Has a data thread receive a body and write it at once, as `receive` and `write` would, when all of it comes straight from a
+   * fast client. Answers the bytes written; or, with nothing written, how far that has come, for `receive` to go on with: within
+   * two seconds of when the thread has begun. Null when it could not begin, or would have had to wait for memory.
+   */
+  writeAsReceived(spec: VolumeSpec, write: DirectWrite): Promise<number | BegunBody | null>;
   /** Takes in a whole body, up to 64 MiB, as it comes, to be written to this very place by `write`. */
-  receive(spec: VolumeSpec, body: IncomingBody, write: BodyPlace): Promise<ReceivedBody>;
+  receive(
+    spec: VolumeSpec,
+    body: IncomingBody,
+    write: BodyPlace,
+    begun?: BegunBody | null,
+  ): Promise<ReceivedBody>;
   /** Writes a received body as a whole or not at all, durably; answers the bytes written. */
   write(spec: VolumeSpec, request: BodyWrite): Promise<number>;
   /** Says of each 4 MiB block of the range whether it is zero; at most 1 GiB at a time. */
@@ -102,6 +113,13 @@ export interface BodyWrite extends BodyPlace, LetThrough {
   readonly body: ReceivedBody;
 }
 
+/** What a write consists of whose body is still to come. */
+export interface DirectWrite extends BodyPlace, LetThrough {
+  readonly body: IncomingBody;
+  /** Called when all of the body is there. */
+  onReceived(): void;
+}
+
 /** A socket that nobody else writes to until the call has ended. */
 export interface SocketOutput {
   /**
@@ -155,6 +173,11 @@ export interface ReceivedBody {
   readonly encryptedBytes: number;
   readonly segments: readonly { readonly address: number; readonly lengthBytes: number }[];
   release(): void;
+}
+
+/** What has been received of a body, in lent memory that is large enough for all of it. */
+export interface BegunBody extends ReceivedBody {
+  readonly receivedBytes: number;
 }
 
 /**

@@ -246,6 +246,7 @@ function scratchVolumes(calls: string[]): Volumes {
     },
     readSlowly: () => noPieces(),
     attach: () => ({ ended: Promise.resolve('disconnected'), detach: () => Promise.resolve() }),
+    writeAsReceived: () => Promise.resolve(null),
     receive: () => Promise.resolve({ segments: [], encryptedBytes: 0, release: () => undefined }),
     write: ({ volumeName }) => seen(`write ${volumeName}`, 1),
     map: () => Promise.resolve([]),

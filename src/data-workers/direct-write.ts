@@ -1,0 +1,77 @@
+import { beginBody, DIRECT_BODY_BYTES, piecesOf } from './body-receiver.ts';
+import type { DataThreadClient } from './data-thread-client.ts';
+import type { PieceLender } from './piece-lender.ts';
+import type { WriteAdmission } from './pools.ts';
+import type { Operations } from './protocol.ts';
+import type { BegunBody, DirectWrite } from './volumes.ts';
+
+type Written = Operations['write']['result'];
+
+interface DirectWriteParts {
+  /** Of this write alone. */
+  readonly receiptId: number;
+  readonly volumeName: string;
+  readonly lender: PieceLender;
+  readonly memory: WebAssembly.Memory;
+  readonly encryption: Operations['receive']['request']['encryption'];
+  readonly admit: () => Promise<WriteAdmission>;
+  /** Works with a thread that has the volume open, and a descriptor of its own. */
+  readonly withThread: <Result>(
+    descriptor: number,
+    work: (thread: DataThreadClient, own: number) => Promise<Result>,
+  ) => Promise<Result>;
+}
+
+/**
+ * Has one thread receive a body and write it, without coming back between the two; see `Volumes.writeAsReceived`. Not for
+ * a body that has to be looked at before it is written. Whoever waits for this write must not wait for other clients, so memory that
+ * is not there now is not waited for.
+ */
+export async function writeFromSocket(
+  write: DirectWrite,
+  parts: DirectWriteParts,
+): Promise<Written | BegunBody | null> {
+  const { body, encoding, sha256 } = write;
+  if (encoding !== 'identity' || sha256 !== null || body.lengthBytes < DIRECT_BODY_BYTES) return null;
+  const { isPoolLow, done } = await parts.admit();
+  let written: Written | null = null;
+  try {
+    const outcome = await receiveAndWrite(write, isPoolLow, parts);
+    if (outcome !== null && 'writtenBytes' in outcome) written = outcome;
+    return outcome;
+  } finally {
+    done(written?.writtenBytes ?? 0);
+  }
+}
+
+async function receiveAndWrite(
+  { body, life, offsetBytes, encoding, sha256, onReceived }: DirectWrite,
+  isPoolLow: boolean,
+  { receiptId, volumeName, lender, memory, encryption, withThread }: DirectWriteParts,
+): Promise<Written | BegunBody | null> {
+  const loan = lender.borrowNow(piecesOf(body));
+  if (loan === null) return null;
+  let writing: Promise<Written | null> = Promise.resolve(null);
+  const begun = await beginBody(body, loan, {
+    memory,
+    receiveFrom: async (descriptor, space) =>
+      await withThread(descriptor, async (thread, own) => {
+        const { segments } = space;
+        const receiving = thread.call('receive', { descriptor: own, ...space, encryption, receiptId });
+        const task = { offsetBytes, segments, encoding, sha256, isPoolLow };
+        writing = thread.call('writeReceived', { receiptId, volumeName, life, task });
+        // What it throws is told below.
+        writing.catch(() => undefined);
+        return await receiving;
+      }),
+  });
+  if (begun.receivedBytes === body.lengthBytes) onReceived();
+  let isOver = true;
+  try {
+    const written = await writing;
+    isOver = written !== null;
+    return written ?? begun;
+  } finally {
+    if (isOver) begun.release();
+  }
+}
