@@ -182,8 +182,9 @@ async function writeReceived(
   thread: Thread,
   { receiptId, volumeName, life, task }: Extract<OperationRequest, { op: 'writeReceived' }>,
 ): Promise<Operations['writeReceived']['result']> {
+  const received = thread.receipts.whole(receiptId);
   return await thread.volumes.use(volumeName, async (device) => {
-    const whole = await thread.receipts.whole(receiptId);
+    const whole = await received;
     if (whole === null) return null;
     const { encryptedBytes } = whole;
     return await thread.inTurn(async () => {

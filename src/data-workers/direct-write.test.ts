@@ -84,6 +84,7 @@ test('the thread is asked to receive and to write at once, and the socket is giv
   writing.resolve(WRITTEN);
   expect(await outcome).toBe(WRITTEN);
   expect(calls).toEqual([...RECEIVED, `admission over ${LENGTH}`]);
+  await settle();
   expectGivenBack();
 });
 
@@ -96,6 +97,7 @@ test('a body that stops comes back with its memory, unwritten', async () => {
   expect(calls.slice(3)).toEqual([`give back ${PIECE_BYTES}`, 'admission over 0']);
   expect(lender.borrowNow(PIECES)).toBeNull();
   begun.release();
+  await settle();
   expectGivenBack();
 });
 
@@ -103,6 +105,23 @@ test('a write that fails has its memory given back', async () => {
   writing.reject(new Error('EIO'));
   await expect(run()).rejects.toThrow('EIO');
   expect(calls.at(-1)).toBe('admission over 0');
+  await settle();
+  expectGivenBack();
+});
+
+test('what goes wrong here does not take the memory from a thread that writes it still', async () => {
+  const socket: SocketInput = {
+    descriptor: 5,
+    received: Buffer.alloc(0),
+    giveBack() {
+      throw new Error('no socket');
+    },
+  };
+  await expect(run({ body: { ...write.body, takeSocket: () => socket } })).rejects.toThrow('no socket');
+  await settle();
+  expect(lender.borrowNow(PIECES)).toBeNull();
+  writing.resolve(WRITTEN);
+  await settle();
   expectGivenBack();
 });
 

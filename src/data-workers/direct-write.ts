@@ -52,19 +52,25 @@ async function receiveAndWrite(
   const loan = lender.borrowNow(piecesOf(body));
   if (loan === null) return null;
   let writing: Promise<Written | null> = Promise.resolve(null);
-  const begun = await beginBody(body, loan, {
-    memory,
-    receiveFrom: async (descriptor, space) =>
-      await withThread(descriptor, async (thread, own) => {
-        const { segments } = space;
-        const receiving = thread.call('receive', { descriptor: own, ...space, encryption, receiptId });
-        const task = { offsetBytes, segments, encoding, sha256, isPoolLow };
-        writing = thread.call('writeReceived', { receiptId, volumeName, life, task });
-        // What it throws is told below.
-        writing.catch(() => undefined);
-        return await receiving;
-      }),
-  });
+  // The thread may write it still when something has gone wrong here.
+  const release = (): void => void writing.catch(() => null).then(() => loan.release());
+  const begun = await beginBody(
+    body,
+    { ...loan, release },
+    {
+      memory,
+      receiveFrom: async (descriptor, space) =>
+        await withThread(descriptor, async (thread, own) => {
+          const { segments } = space;
+          const receiving = thread.call('receive', { descriptor: own, ...space, encryption, receiptId });
+          const task = { offsetBytes, segments, encoding, sha256, isPoolLow };
+          writing = thread.call('writeReceived', { receiptId, volumeName, life, task });
+          // What it throws is told below.
+          writing.catch(() => undefined);
+          return await receiving;
+        }),
+    },
+  );
   if (begun.receivedBytes === body.lengthBytes) onReceived();
   let isOver = true;
   try {
