@@ -32,6 +32,8 @@ export interface DataThreadClient {
   ensureOpen(spec: VolumeSpec): Promise<void> | undefined;
   /** The same for what does not depend on the drive's size, which may be another by now. */
   ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined;
+  /** Whether the volume is open there as specified. */
+  isOpen(spec: VolumeSpec): boolean;
   /** Closes the volume in that thread if it is open there. */
   closeVolume(volumeName: string): Promise<void>;
   /** Closes those of the volumes that are open there. */
@@ -101,6 +103,7 @@ export function startDataThread(
     },
     ensureOpen: (spec) => openings.ensureOpen(spec),
     ensureOpenAnySize: (spec) => openings.ensureOpenAnySize(spec),
+    isOpen: (spec) => openings.isOpen(spec),
     closeVolume: (volumeName) => openings.close(volumeName),
     closeVolumes: (which) => openings.closeEach(which),
     async stop() {
@@ -156,6 +159,11 @@ class VolumeOpenings {
   ensureOpenAnySize(spec: VolumeSpec): Promise<void> | undefined {
     const current = this.#openings.get(spec.volumeName);
     return current === undefined ? this.ensureOpen(spec) : current.ready;
+  }
+
+  isOpen({ volumeName, sizeBytes }: VolumeSpec): boolean {
+    const opening = this.#openings.get(volumeName);
+    return opening?.sizeBytes === sizeBytes && opening.ready === undefined;
   }
 
   async close(volumeName: string): Promise<void> {

@@ -13,6 +13,7 @@ const WRITTEN = { writtenBytes: LENGTH, isDurable: true };
 let calls: string[];
 /** What the thread answers. */
 let receivedBytes: number;
+let isRoomKnown: boolean;
 let writing: PromiseWithResolvers<typeof WRITTEN | null>;
 let write: DirectWrite;
 
@@ -20,8 +21,8 @@ const arena = createArena((PIECES + 1) * PIECE_BYTES);
 const lender = createPieceLender(arena, PIECES * PIECE_BYTES);
 
 const thread = {
-  call(op: string, request: { receiptId: number; task?: { isPoolLow: boolean } }) {
-    calls.push(`${op} ${request.receiptId}${request.task?.isPoolLow === true ? ' low' : ''}`);
+  call(op: string, request: { receiptId: number }) {
+    calls.push(`${op} ${request.receiptId}`);
     return op === 'receive' ? Promise.resolve({ receivedBytes, encryptedBytes: 0 }) : writing.promise;
   },
 } as unknown as DataThreadClient;
@@ -29,6 +30,7 @@ const thread = {
 beforeEach(() => {
   calls = [];
   receivedBytes = LENGTH;
+  isRoomKnown = true;
   writing = Promise.withResolvers();
   const socket: SocketInput = {
     descriptor: 5,
@@ -56,9 +58,9 @@ function run(change: Partial<DirectWrite> = {}) {
       lender,
       memory: arena.memory,
       encryption: null,
-      admit: () =>
-        Promise.resolve({ isPoolLow: true, done: (bytes) => void calls.push(`admission over ${bytes}`) }),
-      withThread: (_descriptor, work) => work(thread, 6),
+      admit: () => (isRoomKnown ? (bytes) => void calls.push(`admission over ${bytes}`) : null),
+      thread,
+      withOwnDescriptor: (_descriptor, work) => work(6),
     },
   );
 }
@@ -74,7 +76,7 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
 }
 
-const RECEIVED = ['take socket', 'receive 3', 'writeReceived 3 low', `give back ${LENGTH}`, 'received'];
+const RECEIVED = ['take socket', 'receive 3', 'writeReceived 3', `give back ${LENGTH}`, 'received'];
 
 test('the thread is asked to receive and to write at once, and the socket is given back before it has written', async () => {
   const outcome = run();
@@ -135,6 +137,12 @@ test.each<[string, Partial<DirectWrite>]>([
 
 test('a small body is left alone', async () => {
   expect(await run({ body: { ...write.body, lengthBytes: 65_535 } })).toBeNull();
+  expect(calls).toEqual([]);
+});
+
+test('a pool whose room has to be looked at is not waited for', async () => {
+  isRoomKnown = false;
+  expect(await run()).toBeNull();
   expect(calls).toEqual([]);
 });
 

@@ -40,6 +40,8 @@ export interface Pools {
   admit(poolName: string, sizeBytes: number): Promise<(writtenBytes: number) => void>;
   /** Like `admit`, but lets a write through that may turn out to need no room. */
   admitWrite(poolName: string, sizeBytes: number): Promise<WriteAdmission>;
+  /** The same for a pool that has room as far as is known, without a look at it; null for another. */
+  admitKnown(poolName: string, sizeBytes: number): ((writtenBytes: number) => void) | null;
   /** Where the volume is, for administrators and other tools. */
   volumeLocation(volume: { volumeName: string; poolName: string }): string;
   /**

@@ -126,6 +126,11 @@ class ThreadPools implements Pools {
     return { isPoolLow, done: letIn(state, sizeBytes) };
   }
 
+  admitKnown(poolName: string, sizeBytes: number): ((writtenBytes: number) => void) | null {
+    const state = this.#stateOf(poolName);
+    return availableBytes(state) >= sizeBytes ? letIn(state, sizeBytes) : null;
+  }
+
   volumeLocation({ volumeName, poolName }: { volumeName: string; poolName: string }): string {
     return this.#options.volumeLocation(this.#stateOf(poolName).config.spec, volumeName);
   }

@@ -158,22 +158,23 @@ class ThreadVolumes implements StoredVolumes {
 
   async writeAsReceived(spec: VolumeSpec, write: DirectWrite): Promise<number | BegunBody | null> {
     const { offsetBytes, body } = write;
-    const isAhead = canEncryptAhead(spec, write, body.lengthBytes);
+    const { volumeName, poolName } = spec;
+    const thread = this.#groupOf(spec).leastBusy();
+    if (!thread.isOpen(spec)) return null;
     this.#lastReceiptId += 1;
-    const outcome = await writeFromSocket(write, {
-      receiptId: this.#lastReceiptId,
-      volumeName: spec.volumeName,
-      lender: this.#options.bodyLender,
-      memory: this.#memory,
-      encryption: isAhead ? { volumeName: spec.volumeName, offsetBytes } : null,
-      admit: () => this.#options.pools.admitWrite(spec.poolName, body.lengthBytes),
-      withThread: async (descriptor, work) =>
-        await this.#withOwnDescriptor(descriptor, (own) =>
-          this.#onVolume(spec, (thread) => work(thread, own)),
-        ),
-    }).catch((error: unknown) => {
-      throw poolFailure(error, spec);
-    });
+    const isAhead = canEncryptAhead(spec, write, body.lengthBytes);
+    const outcome = await answered(spec, () =>
+      writeFromSocket(write, {
+        thread,
+        receiptId: this.#lastReceiptId,
+        volumeName,
+        lender: this.#options.bodyLender,
+        memory: this.#memory,
+        encryption: isAhead ? { volumeName, offsetBytes } : null,
+        admit: () => this.#options.pools.admitKnown(poolName, body.lengthBytes),
+        withOwnDescriptor: (descriptor, work) => this.#withOwnDescriptor(descriptor, work),
+      }),
+    );
     if (outcome === null || 'release' in outcome) return outcome;
     if (outcome.writtenBytes > 0 && !outcome.isDurable) await this.#flush(spec);
     return outcome.writtenBytes;

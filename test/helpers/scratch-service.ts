@@ -224,6 +224,7 @@ function scratchPools(pool: { readonly isActive: boolean }): Pools {
     views: () => [],
     admit: () => Promise.resolve(() => undefined),
     admitWrite: () => Promise.resolve({ isPoolLow: false, done: () => undefined }),
+    admitKnown: () => () => undefined,
     volumeLocation: () => '/nowhere',
     refresh: () => Promise.resolve(),
     stop: () => Promise.resolve(),
