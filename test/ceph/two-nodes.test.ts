@@ -1,4 +1,6 @@
 import { afterAll, describe } from 'vitest';
+// Here, so that its PostgreSQL ends with this file: imported first by one of the parts, it would end with that one, and be started again for the next.
+import '../helpers/test-metadata.ts';
 
 // A part of what `npm run test:two-nodes` runs: end-to-end tests where each server is two nodes over one PostgreSQL and one
 // pool in Ceph, and each request goes to either.
