@@ -93,6 +93,7 @@ class MovableVolumes implements Volumes {
   }
 
   async writeAsReceived(spec: VolumeSpec, write: DirectWrite): Promise<number | BegunBody | null> {
+    if (this.#places.pauseOf(spec) !== null) return null;
     const take = async (place: VolumeSpec): Promise<number | BegunBody | null> =>
       await this.#volumes.writeAsReceived(place, write);
     return await this.#places.changing(spec, take, write.life);

@@ -33,8 +33,8 @@ export interface Volumes {
   /**
    * Has a data thread receive a body and write it at once, as `receive` and `write` would, when all of it comes straight from a
    * fast client. Answers the bytes written; or, with nothing written, how far that has come, for `receive` to go on with: within
-   * two seconds of when the thread has begun. Null when it could not begin,
-   * or would have had to wait: for the volume to be opened, for a look at the pool's room, or for memory.
+   * two seconds of when the thread has begun. Null when it could not begin, or would have had to wait: for a relocation,
+   * for the volume to be opened, for a look at the pool's room, or for memory.
    */
   writeAsReceived(spec: VolumeSpec, write: DirectWrite): Promise<number | BegunBody | null>;
   /** Takes in a whole body, up to 64 MiB, as it comes, to be written to this very place by `write`. */
