@@ -59,13 +59,6 @@ export async function* dataStretches(drive: ImagedDrive, range: Range): AsyncGen
   }
 }
 
-/** The bytes of the range that may hold data. */
-export async function countData(drive: ImagedDrive, range: Range): Promise<number> {
-  let dataBytes = 0;
-  for await (const stretch of dataStretches(drive, range)) dataBytes += stretch.lengthBytes;
-  return dataBytes;
-}
-
 /**
  * Fills the beginning of `buffer` with the drive's bytes from an offset on a block's border.
  *

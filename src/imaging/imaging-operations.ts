@@ -1,22 +1,21 @@
-import { MIB } from '../core/sizes.ts';
 import { PIECE_BYTES, viewOf } from '../data-workers/arena.ts';
 import type { Segment } from '../data-workers/arena.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
 import { compress, COMPRESS_BLOCK_BYTES } from './compress.ts';
 import { decompress } from './decompress.ts';
-import { countData } from './drive-bytes.ts';
+import { createDataMap } from './data-map.ts';
+import type { DataMap } from './data-map.ts';
 import type { ImagedDrive } from './drive-bytes.ts';
+import { emptyAroundData, emptyTarget } from './empty-target.ts';
 import type { EngineHooks } from './engine-hooks.ts';
 import type { ImagingRequest } from './imaging-protocol.ts';
 import { createJobControl } from './job-control.ts';
-import { copyRange, planTasks } from './plain-copy.ts';
+import { copyStretches, planTasks } from './plain-copy.ts';
 
 /** Blocks that one thread may have in compression at most. */
 export const MAX_COMPRESS_JOBS = 6;
 /** Memory that a thread needs for its pieces: one to write, and what is being compressed or read ahead. */
 export const THREAD_BUFFER_BYTES = PIECE_BYTES + MAX_COMPRESS_JOBS * COMPRESS_BLOCK_BYTES;
-/** The target is emptied in steps, so that a job can be stopped meanwhile where that means writing. */
-const EMPTY_STEP_BYTES = 64 * 1024 * MIB;
 
 /** How a thread gets at volumes. */
 export interface VolumeOpener {
@@ -35,8 +34,8 @@ export interface ImagingOperationsOptions {
 
 /** The volumes of the job that a thread works for at present. */
 interface OpenJob {
-  readonly source: ImagedDrive;
-  readonly target: ImagedDrive;
+  readonly source: DataMap;
+  readonly target: DataMap;
   readonly hooks: EngineHooks;
 }
 
@@ -50,8 +49,8 @@ export function createImagingOperations(
   async function close(): Promise<void> {
     const closing = job;
     job = null;
-    await closing?.source.device.close();
-    await closing?.target.device.close();
+    await closing?.source.drive.device.close();
+    await closing?.target.drive.device.close();
   }
 
   async function open(source: VolumeSpec, target: VolumeSpec, shared: SharedArrayBuffer): Promise<void> {
@@ -61,8 +60,8 @@ export function createImagingOperations(
     try {
       const targetDrive = await opener.open(target, 'read-write');
       job = {
-        source: sourceDrive,
-        target: targetDrive,
+        source: createDataMap(sourceDrive),
+        target: createDataMap(targetDrive),
         hooks: { addDone: control.addDone, checkRunning: control.checkRunning, admit: options.admit },
       };
     } catch (error) {
@@ -96,45 +95,47 @@ async function perform(
   const { source, target, hooks } = job;
   switch (request.op) {
     case 'empty':
-      return await empty(target, hooks);
+      return { isEmpty: await empty(job, request.isForCopy) };
     case 'measure':
       return await measure(source, request.belowBytes);
     case 'plan':
-      return await planTasks(source, request.fromBytes);
+      return await planTasks({ source, target: request.isTargetEmpty ? null : target }, request.fromBytes);
     case 'copy': {
       const buffer = viewOf(options.memory, options.buffers, { offsetBytes: 0, lengthBytes: PIECE_BYTES });
-      return await copyRange({ source, target, range: request.range, buffer }, hooks);
+      const drives = { source: source.drive, target: target.drive };
+      return await copyStretches({ ...drives, ...request }, buffer, hooks);
     }
     case 'convert':
       return await convert(options, job, request.conversion);
     case 'flush':
-      return await target.device.flush();
+      return await target.drive.device.flush();
   }
 }
 
-async function empty({ device }: ImagedDrive, hooks: EngineHooks): Promise<void> {
-  for (let offsetBytes = 0; offsetBytes < device.sizeBytes; offsetBytes += EMPTY_STEP_BYTES) {
-    hooks.checkRunning();
-    await device.zero({
-      offsetBytes,
-      lengthBytes: Math.min(EMPTY_STEP_BYTES, device.sizeBytes - offsetBytes),
-    });
-  }
-  await device.flush();
+/** Over a network emptying is one request for many blocks, and each part that is left would be requests of its own. */
+async function empty({ source, target, hooks }: OpenJob, isForCopy: boolean): Promise<boolean> {
+  if (isForCopy && target.drive.device.isRemote !== true)
+    return await emptyAroundData({ source, target }, hooks);
+  await emptyTarget(target.drive, hooks);
+  return true;
 }
 
 async function measure(
-  source: ImagedDrive,
+  source: DataMap,
   belowBytes: number,
 ): Promise<{ totalBytes: number; belowBytes: number }> {
-  const below = await countData(source, { offsetBytes: 0, lengthBytes: belowBytes });
-  const rest = { offsetBytes: belowBytes, lengthBytes: source.sizeBytes - belowBytes };
-  return { totalBytes: below + (await countData(source, rest)), belowBytes: below };
+  const measured = { totalBytes: 0, belowBytes: 0 };
+  const whole = { offsetBytes: 0, lengthBytes: source.drive.sizeBytes };
+  for await (const { offsetBytes, lengthBytes } of source.stretches(whole)) {
+    measured.totalBytes += lengthBytes;
+    measured.belowBytes += Math.max(0, Math.min(lengthBytes, belowBytes - offsetBytes));
+  }
+  return measured;
 }
 
 async function convert(
   options: ImagingOperationsOptions,
-  { source, target, hooks }: OpenJob,
+  { source: { drive: source }, target: { drive: target }, hooks }: OpenJob,
   conversion: 'gzip' | 'gunzip' | 'zstd' | 'unzstd',
 ): Promise<void> {
   const { memory, buffers, compressJobs } = options;

@@ -24,15 +24,18 @@ export interface ImagingOperations {
   clone: { request: { source: VolumeSpec; target: VolumeSpec }; result: string | null };
   /** Opens both volumes for the operations below. */
   open: { request: { source: VolumeSpec; target: VolumeSpec; control: SharedArrayBuffer }; result: null };
-  /** Makes the whole target read as zeros, durably. */
-  empty: { request: Record<never, never>; result: null };
+  /**
+   * Makes the target read as zeros, durably. For a plain copy it may leave what the target holds where the source has data;
+   * `isEmpty` says whether it has left nothing.
+   */
+  empty: { request: { isForCopy: boolean }; result: { isEmpty: boolean } };
   /** How much of the source may hold data: all of it, and what is below an offset. */
   measure: { request: { belowBytes: number }; result: { totalBytes: number; belowBytes: number } };
   plan: {
-    request: { fromBytes: number };
+    request: { fromBytes: number; isTargetEmpty: boolean };
     result: { tasks: readonly CopyTask[]; nextOffsetBytes: number };
   };
-  copy: { request: { range: Range }; result: null };
+  copy: { request: { stretches: readonly Range[]; isTargetEmpty: boolean }; result: null };
   convert: { request: { conversion: Exclude<Conversion, 'plain'> }; result: null };
   flush: { request: Record<never, never>; result: null };
   close: { request: Record<never, never>; result: null };

@@ -3,7 +3,15 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { DriveError } from '../core/errors.ts';
 import { MIB } from '../core/sizes.ts';
 import type { ImagingRequest } from './imaging-protocol.ts';
-import { createBench, createGate, fillNoise, QUICK_LIMITS, ROOM, untilEmpty } from './scratch-bench.ts';
+import {
+  createBench,
+  createGate,
+  fillNoise,
+  fillUsed,
+  QUICK_LIMITS,
+  ROOM,
+  untilEmpty,
+} from './scratch-bench.ts';
 import type { Bench } from './scratch-bench.ts';
 import { fillScratch, holdSame } from './scratch-drive.ts';
 
@@ -131,7 +139,10 @@ test('a stopped copy continues at its checkpoint and does not empty the target a
   const bench = startBench();
   const source = bench.add('source', 320 * MIB);
   await fillNoise(source, 320 * MIB);
+  await source.device.zero({ offsetBytes: 300 * MIB, lengthBytes: 5 * MIB });
+  await fillScratch(source, 310 * MIB, Buffer.alloc(5 * MIB));
   const target = bench.add('target', 320 * MIB);
+  await fillUsed(target);
   const jobId = bench.queue.addJob({ source: 'source', target: 'target' });
   const halfway = createGate();
   let copies = 0;
@@ -157,7 +168,7 @@ test('a stopped copy continues at its checkpoint and does not empty the target a
   expect(operations.map(({ op }) => op)).not.toContain('empty');
   const offsets = operations
     .filter(({ op }) => op === 'copy')
-    .map((each) => ('range' in each ? each.range.offsetBytes : 0));
+    .map((each) => ('stretches' in each ? (each.stretches[0]?.offsetBytes ?? 0) : 0));
   expect(Math.min(...offsets)).toBe(stopped?.checkpointBytes);
   expect(await holdSame(target, source)).toBe(true);
 });

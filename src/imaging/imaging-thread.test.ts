@@ -89,11 +89,14 @@ test('a thread copies between encrypted drives of different keys and leaves the 
   const target = await makeDrive(2, 4 * MIB);
   await write(source, MIB, TEXT);
   await write(target, 3 * MIB, TEXT);
+  await write(target, MIB / 2, TEXT);
   const thread = startThread();
   await thread.call('open', { source, target, control: runningControl() });
-  await thread.call('empty', {});
-  const { tasks } = await thread.call('plan', { fromBytes: 0 });
-  for (const { range } of tasks) await thread.call('copy', { range });
+  const { isEmpty } = await thread.call('empty', { isForCopy: true });
+  expect(isEmpty).toBe(false);
+  const { tasks } = await thread.call('plan', { fromBytes: 0, isTargetEmpty: isEmpty });
+  expect(tasks.map(({ newBytes }) => newBytes)).toEqual([MIB / 2]);
+  for (const { stretches } of tasks) await thread.call('copy', { stretches, isTargetEmpty: isEmpty });
   await thread.call('flush', {});
   await thread.call('close', {});
   const expected = Buffer.concat([Buffer.alloc(MIB), TEXT, Buffer.alloc(2 * MIB)]);
@@ -115,10 +118,10 @@ test('a thread packs and unpacks, asking for room as it goes', async () => {
     ['zstd', 'unzstd'],
   ] as const) {
     await thread.call('open', { source, target: packed, control: runningControl() });
-    await thread.call('empty', {});
+    await thread.call('empty', { isForCopy: false });
     await thread.call('convert', { conversion: packing });
     await thread.call('open', { source: packed, target, control: runningControl() });
-    await thread.call('empty', {});
+    await thread.call('empty', { isForCopy: false });
     await thread.call('convert', { conversion: unpacking });
     await thread.call('close', {});
     expect((await contentOf(target)).equals(TEXT)).toBe(true);
@@ -149,8 +152,10 @@ test('errors keep what they are on their way out of the thread', async () => {
   const stopped = createJobControl();
   stopped.stop();
   await thread.call('open', { source, target: await makeDrive(9, MIB), control: stopped.shared });
-  const range = { offsetBytes: 0, lengthBytes: MIB };
-  await expect(thread.call('copy', { range })).rejects.toBeInstanceOf(ImagingStopped);
+  const stretches = [{ offsetBytes: 0, lengthBytes: MIB }];
+  await expect(thread.call('copy', { stretches, isTargetEmpty: true })).rejects.toBeInstanceOf(
+    ImagingStopped,
+  );
 });
 
 test('a thread that was stopped answers no call, and its memory serves the next one', async () => {

@@ -62,8 +62,8 @@ async function copyOrConvert(run: JobRun): Promise<void> {
   };
   try {
     const first = await take();
-    await prepareTarget(run, first);
-    if (run.job.conversion === 'plain') await copyPlain(run, { first, take });
+    const { isTargetEmpty } = await prepareTarget(run, first);
+    if (run.job.conversion === 'plain') await copyPlain(run, { first, take, isTargetEmpty });
     else await first.call('convert', { conversion: run.job.conversion });
     await first.call('flush', {});
   } finally {
@@ -91,10 +91,11 @@ async function shareBlocks(run: JobRun): Promise<string | null> {
 }
 
 /** Empties the target unless a copy continues, and finds out how much there is to do. */
-async function prepareTarget(run: JobRun, thread: ImagingThreadClient): Promise<void> {
+async function prepareTarget(run: JobRun, thread: ImagingThreadClient): Promise<{ isTargetEmpty: boolean }> {
   const { job, progress } = run;
-  const isContinued = job.conversion === 'plain' && job.checkpointBytes !== null;
-  if (!isContinued) await thread.call('empty', {});
+  const isForCopy = job.conversion === 'plain';
+  const isContinued = isForCopy && job.checkpointBytes !== null;
+  const { isEmpty } = isContinued ? { isEmpty: false } : await thread.call('empty', { isForCopy });
   progress.checkpointBytes = isContinued ? job.checkpointBytes : 0;
   const { totalBytes, belowBytes } = await thread.call('measure', {
     belowBytes: progress.checkpointBytes ?? 0,
@@ -102,23 +103,35 @@ async function prepareTarget(run: JobRun, thread: ImagingThreadClient): Promise<
   progress.doneBeforeBytes = belowBytes;
   progress.totalBytes = totalBytes;
   await run.record();
+  return { isTargetEmpty: isEmpty };
+}
+
+/** What the threads of a plain copy share. */
+interface CopyPlan {
+  readonly schedule: CopySchedule;
+  readonly isTargetEmpty: boolean;
 }
 
 async function copyPlain(
   run: JobRun,
-  { first, take }: { first: ImagingThreadClient; take: () => Promise<ImagingThreadClient> },
+  {
+    first,
+    take,
+    isTargetEmpty,
+  }: { first: ImagingThreadClient; take: () => Promise<ImagingThreadClient>; isTargetEmpty: boolean },
 ): Promise<void> {
   const { progress, source, control } = run;
-  const schedule = createCopySchedule((fromBytes) => first.call('plan', { fromBytes }), {
+  const schedule = createCopySchedule((fromBytes) => first.call('plan', { fromBytes, isTargetEmpty }), {
     startBytes: progress.checkpointBytes ?? 0,
     endBytes: source.sizeBytes,
   });
+  const plan = { schedule, isTargetEmpty };
   const checkpoints = keepCheckpoints(run, { thread: first, schedule });
   const dataBytes = progress.totalBytes - progress.doneBeforeBytes;
   const threadCount = Math.min(run.maxThreads, Math.max(1, Math.ceil(dataBytes / DATA_PER_THREAD_BYTES)));
-  const workers = [copyTasks(run, { thread: first, schedule })];
+  const workers = [copyTasks(run, first, plan)];
   for (let index = 1; index < threadCount; index += 1) {
-    workers.push(take().then((thread) => copyTasks(run, { thread, schedule })));
+    workers.push(take().then((thread) => copyTasks(run, thread, plan)));
   }
   // One that fails stops the others; all must have stopped writing before the job is let go of.
   for (const worker of workers) worker.catch(() => control.stop());
@@ -131,13 +144,14 @@ async function copyPlain(
 
 async function copyTasks(
   run: JobRun,
-  { thread, schedule }: { thread: ImagingThreadClient; schedule: CopySchedule },
+  thread: ImagingThreadClient,
+  { schedule, isTargetEmpty }: CopyPlan,
 ): Promise<void> {
   for (let task = await schedule.next(); task !== null; task = await schedule.next()) {
     run.control.checkRunning();
-    const written = await run.admit(task.dataBytes);
+    const written = await run.admit(task.newBytes);
     try {
-      await thread.call('copy', { range: task.range });
+      await thread.call('copy', { stretches: task.stretches, isTargetEmpty });
     } finally {
       written();
     }

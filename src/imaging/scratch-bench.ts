@@ -48,7 +48,7 @@ export interface Bench {
   readonly left: string[];
   /** Called before each operation of a thread. */
   onOperation: (request: ImagingRequest) => Promise<void> | void;
-  add(driveId: string, sizeBytes: number, poolName?: string): ScratchDrive;
+  add(driveId: string, sizeBytes: number, poolName?: string, isRemote?: boolean): ScratchDrive;
   runner(changes?: Partial<ImagingRunnerOptions>): ImagingRunner;
 }
 
@@ -69,8 +69,8 @@ export function createBench(): Bench {
     unshared: [],
     left: [],
     onOperation: () => {},
-    add(driveId, sizeBytes, poolName = 'default') {
-      const drive = createScratchDrive(driveId, sizeBytes, { pageBytes: 65_536 });
+    add(driveId, sizeBytes, poolName = 'default', isRemote = false) {
+      const drive = createScratchDrive(driveId, sizeBytes, { pageBytes: 65_536, isRemote });
       drives.set(driveId, drive);
       queue.addDrive(driveId, sizeBytes, poolName);
       return drive;
@@ -156,6 +156,13 @@ export async function fillNoise(drive: ScratchDrive, lengthBytes: number): Promi
     for (let at = 0; at < MIB; at += SECTOR_BYTES) piece.writeUInt32LE(offsetBytes + at + 1, at);
     await drive.device.write(offsetBytes, piece);
   }
+}
+
+/** Fills a drive with something that no other drive holds. */
+export async function fillUsed(drive: ScratchDrive, lengthBytes = drive.sizeBytes): Promise<void> {
+  const piece = Buffer.alloc(MIB, 'used before');
+  for (let offsetBytes = 0; offsetBytes < lengthBytes; offsetBytes += MIB)
+    await drive.device.write(offsetBytes, piece);
 }
 
 export async function untilEmpty(queue: ScratchQueue): Promise<void> {

@@ -9,7 +9,13 @@ import { MIB, roundUp } from '../core/sizes.ts';
 export interface ScratchDrive extends ImagedDrive {
   /** All bytes; for small drives. */
   content(): Buffer;
-  readonly counts: { readBytes: number; writtenBytes: number; writes: number; extentCalls: number };
+  readonly counts: {
+    readBytes: number;
+    writtenBytes: number;
+    writes: number;
+    extentCalls: number;
+    flushes: number;
+  };
   /** Writes after this many throw. */
   failAfterWrites: number;
 }
@@ -18,15 +24,18 @@ export interface ScratchDrive extends ImagedDrive {
 export function createScratchDrive(
   driveId: string,
   sizeBytes: number,
-  { blockSize = 512, pageBytes = 4096 } = {},
+  { blockSize = 512, pageBytes = 4096, isRemote = false } = {},
 ): ScratchDrive {
   const pages = new Map<number, Buffer>();
-  const counts = { readBytes: 0, writtenBytes: 0, writes: 0, extentCalls: 0 };
+  const counts = { readBytes: 0, writtenBytes: 0, writes: 0, extentCalls: 0, flushes: 0 };
   const deviceBytes = roundUp(sizeBytes, blockSize);
   const drive: ScratchDrive = {
     driveId,
     sizeBytes,
-    device: createDevice({ pages, pageBytes, counts, deviceBytes, blockSize }, () => drive.failAfterWrites),
+    device: createDevice(
+      { pages, pageBytes, counts, deviceBytes, blockSize, isRemote },
+      () => drive.failAfterWrites,
+    ),
     counts,
     failAfterWrites: Infinity,
     async writeInPlace(offsetBytes, data) {
@@ -49,13 +58,15 @@ interface Store {
   readonly counts: ScratchDrive['counts'];
   readonly deviceBytes: number;
   readonly blockSize: number;
+  readonly isRemote: boolean;
 }
 
 function createDevice(store: Store, failAfterWrites: () => number): BlockDevice {
-  const { pages, pageBytes, counts, deviceBytes, blockSize } = store;
+  const { pages, pageBytes, counts, deviceBytes, blockSize, isRemote } = store;
   const device: BlockDevice = {
     blockSize,
     sizeBytes: deviceBytes,
+    isRemote,
     read(offsetBytes, into) {
       check(store, offsetBytes, into.length);
       counts.readBytes += into.length;
@@ -99,7 +110,9 @@ function createDevice(store: Store, failAfterWrites: () => number): BlockDevice 
       const sorted = [...pages.keys()].sort((a, b) => a - b);
       return extentsOf(sorted, { start: offsetBytes, end: offsetBytes + lengthBytes, pageBytes });
     },
-    flush: () => {},
+    flush: () => {
+      counts.flushes += 1;
+    },
     resize: () => {},
     close: () => {},
   };
@@ -135,7 +148,9 @@ function extentsOf(
   let at = start;
   const add = (kind: Extent['kind'], until: number): void => {
     if (until <= at) return;
-    extents.push({ kind, offsetBytes: at, lengthBytes: until - at });
+    const last = extents.at(-1);
+    if (last?.kind === kind) extents[extents.length - 1] = { ...last, lengthBytes: until - last.offsetBytes };
+    else extents.push({ kind, offsetBytes: at, lengthBytes: until - at });
     at = until;
   };
   for (const page of sortedPages) {
