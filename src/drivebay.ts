@@ -4,13 +4,18 @@ import { createClientProgram, runClient } from './cli/client-program.ts';
 import { processIo } from './cli/process-io.ts';
 import { configHelp, flagHelps } from './config/config-help.ts';
 import type { FlagHelp } from './config/config-help.ts';
+import { preferHugePages } from './runtime/huge-pages.ts';
 import { loadPairHashing } from './runtime/sha256-pair.ts';
 import { nextDataBytes } from './runtime/sparse-file.ts';
 
 /** Runs one command line of `drivebay`: one that needs the server's own code, or a client command. */
 export async function runDrivebay(args: readonly string[]): Promise<void> {
-  const { isFaster, sha256Pair } = loadPairHashing();
-  const io = processIo({ nextDataBytes, sha256Pair: isFaster ? sha256Pair : undefined });
+  const { sha256InThread } = loadPairHashing();
+  const io = processIo({
+    nextDataBytes,
+    preferHugePages,
+    sha256InThread,
+  });
   const program = createClientProgram(io);
   addServeCommand(program);
   addMigrateMetadataCommand(program, io);

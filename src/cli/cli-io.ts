@@ -28,8 +28,10 @@ export interface CliIo {
    * left. Absent where it is not known; holes are then read and found to be zero.
    */
   readonly nextDataBytes?: NextDataBytes | undefined;
-  /** Absent where two messages at once take as long as one after the other. */
-  readonly sha256Pair?: Sha256Pair | undefined;
+  /** Absent where this thread is to hash. */
+  readonly sha256InThread?: Sha256InThread | undefined;
+  /** Asks the system to hand out the buffer's memory in large pages, which takes a fraction of the time. */
+  readonly preferHugePages?: PreferHugePages | undefined;
 }
 
 export interface TerminalSize {
@@ -37,11 +39,13 @@ export interface TerminalSize {
   readonly columns: number;
 }
 
-/** The SHA-256 of each of two messages that come in parts; parts are multiples of 64 bytes, but for the last one. */
-export type Sha256Pair = (
-  one: readonly Uint8Array[],
-  other: readonly Uint8Array[],
-) => readonly [Uint8Array, Uint8Array];
+/**
+ * The SHA-256 of one message or of each of two, which takes about as long on most processors, in a thread of its own. The
+ * bytes must stay as they are until it is there.
+ */
+export type Sha256InThread = (messages: readonly Uint8Array[]) => Promise<readonly Uint8Array[]>;
+
+export type PreferHugePages = (buffer: ArrayBuffer) => void;
 
 export type NextDataBytes = (fd: number, fromBytes: number) => number | null;
 

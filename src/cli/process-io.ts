@@ -6,7 +6,9 @@ import { fileError, systemCode } from './cli-error.ts';
 import type { CliIo, TerminalSize } from './cli-io.ts';
 
 /** The io of a real process. What takes calls that Node lacks is passed in. */
-export function processIo(native: Pick<CliIo, 'nextDataBytes' | 'sha256Pair'>): CliIo {
+export function processIo(
+  native: Pick<CliIo, 'nextDataBytes' | 'sha256InThread' | 'preferHugePages'>,
+): CliIo {
   process.stdout.on('error', outputFailed);
   return {
     stdout: process.stdout,

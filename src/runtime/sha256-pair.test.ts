@@ -1,7 +1,7 @@
-import { array, assert, integer, property, record } from 'fast-check';
+import { array, assert, asyncProperty, integer, property, record } from 'fast-check';
 import { hash, randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { loadPairHashing } from './sha256-pair.ts';
+import { loadPairHashing, ORDINARY_HASHING } from './sha256-pair.ts';
 
 const { sha256Pair } = loadPairHashing();
 
@@ -43,4 +43,30 @@ test('messages of several MiB are hashed right', () => {
   const one = [randomBytes(4 * 1024 * 1024)];
   const other = [randomBytes(1024 * 1024), randomBytes(2 * 1024 * 1024 + 4321)];
   expect(hexPair(one, other)).toEqual(hexEach(one, other));
+});
+
+const lengths = array(integer({ min: 0, max: 20_000 }), { minLength: 1, maxLength: 2 });
+const hashings = [loadPairHashing(), ORDINARY_HASHING];
+
+test.each(hashings)('the hashes of a thread are those of its messages, many at a time', async (hashing) => {
+  await assert(
+    asyncProperty(array(lengths, { minLength: 1, maxLength: 8 }), async (calls) => {
+      const messages = calls.map((each) => each.map((lengthBytes) => randomBytes(lengthBytes)));
+      const hashes = await Promise.all(messages.map((each) => hashing.sha256InThread(each)));
+      const hex = hashes.map((each) => each.map((digest) => digest.toString('hex')));
+      expect(hex).toEqual(messages.map((each) => hexEach(...each.map((bytes) => [bytes]))));
+    }),
+  );
+});
+
+test.each(hashings)('while a thread hashes, this one goes on', async ({ sha256InThread }) => {
+  const message = randomBytes(32 * 1024 * 1024);
+  let isDone = false;
+  const hashing = sha256InThread([message]).finally(() => {
+    isDone = true;
+  });
+  await new Promise(setImmediate);
+  expect(isDone).toBe(false);
+  const [digest] = await hashing;
+  expect(digest?.toString('hex')).toBe(hash('sha256', message, 'hex'));
 });

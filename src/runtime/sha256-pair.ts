@@ -4,10 +4,14 @@ import { createHash } from 'node:crypto';
 /** The SHA-256 of each of two messages, which come in parts: whole steps of 64 bytes, but for the last one. */
 type Sha256Pair = (one: Message, other: Message) => readonly [Buffer, Buffer];
 
+/** The SHA-256 of one message or of each of two, in a thread of libuv. They stay as they are until it is there. */
+type Sha256InThread = (messages: readonly Uint8Array[]) => Promise<readonly Buffer[]>;
+
 export interface PairHashing {
   /** Whether two at once take about as long as one. */
   readonly isFaster: boolean;
   readonly sha256Pair: Sha256Pair;
+  readonly sha256InThread: Sha256InThread;
 }
 
 type Message = readonly Uint8Array[];
@@ -44,11 +48,28 @@ const INITIAL_STATE = [
  */
 export function loadPairHashing(): PairHashing {
   const transform = bindTransform();
-  if (transform === null) return { isFaster: false, sha256Pair: inTurn };
+  if (transform === null) return ORDINARY_HASHING;
   const memory = new PairMemory();
   const pair: Sha256Pair = (one, other) => sha256Pair(transform, memory, [one, other]);
-  return isRight(pair) ? { isFaster: true, sha256Pair: pair } : { isFaster: false, sha256Pair: inTurn };
+  if (!isRight(pair)) return ORDINARY_HASHING;
+  return {
+    isFaster: true,
+    sha256Pair: pair,
+    sha256InThread: (messages) => sha256InThread(transform, messages),
+  };
 }
+
+/** What every processor can do. */
+export const ORDINARY_HASHING: PairHashing = {
+  isFaster: false,
+  sha256Pair: inTurn,
+  sha256InThread: async (messages) =>
+    await Promise.all(
+      messages.map(async (message) =>
+        Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(message))),
+      ),
+    ),
+};
 
 function inTurn(one: Message, other: Message): readonly [Buffer, Buffer] {
   return [ordinary(one), ordinary(other)];
@@ -60,7 +81,10 @@ function ordinary(message: Message): Buffer {
   return digest.digest();
 }
 
-type Transform = (state: Uint32Array, lanes: Uint8Array, fours: number) => void;
+interface Transform {
+  (stateAddress: bigint, lanesAddress: bigint, fours: number): void;
+  async(stateAddress: bigint, lanesAddress: bigint, fours: number, done: (error: unknown) => void): void;
+}
 
 function bindTransform(): Transform | null {
   try {
@@ -68,7 +92,7 @@ function bindTransform(): Transform | null {
     const settings = String(lib.func('const char *OPENSSL_info(int)')(CPU_SETTINGS));
     const features = /^OPENSSL_ia32cap=0x[0-9a-f]+:(0x[0-9a-f]+)/.exec(settings)?.[1];
     if (features === undefined || (BigInt(features) & SHA_INSTRUCTIONS) === 0n) return null;
-    return lib.func('void sha256_multi_block(uint32_t *, uint8_t *, int)') as Transform;
+    return lib.func('void sha256_multi_block(uintptr_t, uintptr_t, int)') as unknown as Transform;
   } catch {
     // Not exported, or made for another kind of processor.
     return null;
@@ -87,23 +111,52 @@ function isRight(pair: Sha256Pair): boolean {
 
 function sha256Pair(
   transform: Transform,
-  { state, lanes, endings }: PairMemory,
+  memory: PairMemory,
   messages: readonly [Message, Message],
 ): readonly [Buffer, Buffer] {
-  INITIAL_STATE.forEach((word, index) => state.fill(word, index * STATE_LANES, (index + 1) * STATE_LANES));
-  const queues = [
-    stepsOf([...messages[0], endingOf(messages[0], endings[0])]),
-    stepsOf([...messages[1], endingOf(messages[1], endings[1])]),
-  ] as const;
-  while (takeSteps(queues, lanes)) transform(state, lanes, FOURS);
-  return [digestOf(state, 0), digestOf(state, 1)];
+  const { stateAddress, lanesAddress } = memory;
+  const queues = memory.begin(messages);
+  while (takeSteps(queues, memory.lanes) > 0) transform(stateAddress, lanesAddress, FOURS);
+  return [digestOf(memory.state, 0), digestOf(memory.state, 1)];
 }
 
-/** What every call uses again, and what therefore stays where it is while OpenSSL has its address. */
+/** Steps that are done at once: to hand over as few would take longer. */
+const FEW_STEPS = 64;
+
+async function sha256InThread(
+  transform: Transform,
+  messages: readonly Uint8Array[],
+): Promise<readonly Buffer[]> {
+  const memory = new PairMemory();
+  const { stateAddress, lanesAddress } = memory;
+  const queues = memory.begin(messages.map((message) => [message]));
+  for (let steps = takeSteps(queues, memory.lanes); steps > 0; steps = takeSteps(queues, memory.lanes)) {
+    if (steps <= FEW_STEPS) transform(stateAddress, lanesAddress, FOURS);
+    else await new Promise((resolve) => transform.async(stateAddress, lanesAddress, FOURS, resolve));
+  }
+  return messages.map((_, lane) => digestOf(memory.state, lane));
+}
+
+/** What the calls for one or two messages use, in memory that stays where it is. */
 class PairMemory {
-  readonly state = new Uint32Array(STATE_WORDS * STATE_LANES);
-  readonly lanes = Buffer.alloc(LANES * LANE_BYTES);
-  readonly endings = [Buffer.alloc(2 * STEP_BYTES), Buffer.alloc(2 * STEP_BYTES)] as const;
+  readonly state = new Uint32Array(new ArrayBuffer(4 * STATE_WORDS * STATE_LANES));
+  readonly lanes = Buffer.from(new ArrayBuffer(LANES * LANE_BYTES));
+  readonly stateAddress = BigInt(koffi.address(this.state));
+  readonly lanesAddress = BigInt(koffi.address(this.lanes));
+  readonly #endings = [0, 1].map(() => Buffer.from(new ArrayBuffer(2 * STEP_BYTES)));
+
+  /** Begins with one message or two: what is to be done for each. */
+  begin(messages: readonly Message[]): readonly Steps[][] {
+    INITIAL_STATE.forEach((word, index) => {
+      this.state.fill(word, index * STATE_LANES, (index + 1) * STATE_LANES);
+    });
+    this.lanes.fill(0);
+    return messages.map((message, lane) => {
+      const ending = this.#endings[lane];
+      if (ending === undefined) throw new RangeError('More than two messages cannot be hashed at once.');
+      return stepsOf([...message, endingOf(message, ending)]);
+    });
+  }
 }
 
 /** The last bytes of a message, filled up to whole steps. */
@@ -134,11 +187,11 @@ function stepsOf(parts: Message): Steps[] {
     .map(({ part, count }) => ({ address: BigInt(koffi.address(part)), count }));
 }
 
-/** Describes what both messages can do next in one go; false when both are through. */
-function takeSteps(queues: readonly [Steps[], Steps[]], lanes: Buffer): boolean {
+/** Describes what all messages can do next in one go, and says how many steps that is; 0 when all are through. */
+function takeSteps(queues: readonly Steps[][], lanes: Buffer): number {
   const counts = queues.map(([next]) => next?.count ?? Infinity);
   const count = Math.min(...counts);
-  if (count === Infinity) return false;
+  if (count === Infinity) return 0;
   for (const [lane, queue] of queues.entries()) {
     const [next] = queue;
     lanes.writeBigUInt64LE(next?.address ?? 0n, lane * LANE_BYTES);
@@ -148,7 +201,7 @@ function takeSteps(queues: readonly [Steps[], Steps[]], lanes: Buffer): boolean 
     next.count -= count;
     if (next.count === 0) queue.shift();
   }
-  return true;
+  return count;
 }
 
 function digestOf(state: Uint32Array, lane: number): Buffer {

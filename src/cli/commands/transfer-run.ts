@@ -49,7 +49,8 @@ export async function runTransfer(
       progress: createProgress(io, job.verb, flags.quiet === true),
       interruption,
       nextDataBytes: io.nextDataBytes,
-      sha256Pair: io.sha256Pair,
+      sha256InThread: io.sha256InThread,
+      preferHugePages: io.preferHugePages,
       nowMs: () => io.nowMs(),
       sleep: (delayMs, signal) => io.sleep(delayMs, signal),
     });

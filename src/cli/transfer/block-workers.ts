@@ -1,4 +1,6 @@
 import { BLOCK_BYTES } from '../api/drive-api.ts';
+import type { PreferHugePages } from '../cli-io.ts';
+import type { TransferContext } from './transfer.ts';
 
 /** One block of a drive; the last one may be short. */
 export interface Block {
@@ -17,7 +19,7 @@ export type BlockTask = (block: Block) => Promise<void>;
  * again: allocating 4 MiB costs more than reading it. The first failure stops the others before their next block.
  */
 export async function forEachBlock(
-  options: { driveBytes: number; parallel: number; shouldStop: () => boolean },
+  options: Pick<TransferContext, 'driveBytes' | 'parallel' | 'interruption' | 'preferHugePages'>,
   task: BlockTask,
 ): Promise<void> {
   const blocks = Math.ceil(options.driveBytes / BLOCK_BYTES);
@@ -26,7 +28,7 @@ export async function forEachBlock(
   let hasFailed = false;
 
   async function work(memory: Buffer): Promise<void> {
-    while (next < blocks && !hasFailed && !options.shouldStop()) {
+    while (next < blocks && !hasFailed && !options.interruption.hasHappened) {
       const number = next++;
       const offsetBytes = number * BLOCK_BYTES;
       const sizeBytes = Math.min(BLOCK_BYTES, options.driveBytes - offsetBytes);
@@ -39,7 +41,7 @@ export async function forEachBlock(
     }
   }
 
-  const workers = alignedBuffers(count).map(work);
+  const workers = alignedBuffers(count, options.preferHugePages).map(work);
   const results = await Promise.allSettled(workers);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
@@ -47,8 +49,9 @@ export async function forEachBlock(
 const WASM_PAGE_BYTES = 65536;
 
 /** Buffers of a block each that begin on a page, as writes past the page cache need: Node's own begin anywhere. */
-export function alignedBuffers(count: number): Buffer[] {
+export function alignedBuffers(count: number, preferHugePages?: PreferHugePages): Buffer[] {
   const memory = new WebAssembly.Memory<ArrayBuffer>({ initial: (count * BLOCK_BYTES) / WASM_PAGE_BYTES });
+  preferHugePages?.(memory.buffer);
   return Array.from({ length: count }, (_, index) =>
     Buffer.from(memory.buffer, index * BLOCK_BYTES, BLOCK_BYTES),
   );

@@ -45,16 +45,13 @@ export async function downloadToStream(
 }
 
 async function run(context: TransferContext, task: (block: Block) => Promise<void>): Promise<void> {
-  const { driveBytes, parallel, progress, interruption } = context;
+  const { driveBytes, progress } = context;
   progress.start(driveBytes);
   try {
-    await forEachBlock(
-      { driveBytes, parallel, shouldStop: () => interruption.hasHappened },
-      async (block) => {
-        await task(block);
-        progress.advance(block.sizeBytes);
-      },
-    );
+    await forEachBlock(context, async (block) => {
+      await task(block);
+      progress.advance(block.sizeBytes);
+    });
   } finally {
     progress.stop();
   }

@@ -1,4 +1,4 @@
-import type { Sha256Pair } from '../cli-io.ts';
+import type { Sha256InThread } from '../cli-io.ts';
 import { sha256Hex } from './zero-blocks.ts';
 
 /** How long a piece waits for another to be hashed together with: about as long as it takes to hash one. */
@@ -7,7 +7,7 @@ const PAIR_WAIT_MS = 5;
 const LEAST_PAIRED_BYTES = 256 * 1024;
 
 export interface HasherParts {
-  readonly sha256Pair?: Sha256Pair | undefined;
+  readonly sha256InThread?: Sha256InThread | undefined;
   /** Pieces that are under way at once. */
   readonly parallel: number;
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
@@ -15,7 +15,7 @@ export interface HasherParts {
 
 interface WaitingPiece {
   readonly bytes: Uint8Array;
-  resolve(sha256: string): void;
+  resolve(sha256: Promise<string>): void;
 }
 
 /** Hashes pieces, two at once where two take as long as one: then each waits a moment for another one. */
@@ -29,19 +29,18 @@ export class PieceHasher {
 
   /** SHA-256 in hex. The bytes must stay as they are until it is there. */
   async sha256(bytes: Buffer): Promise<string> {
-    const { sha256Pair, parallel } = this.#parts;
-    if (sha256Pair === undefined || parallel === 1 || bytes.length < LEAST_PAIRED_BYTES) {
-      return sha256Hex(bytes);
-    }
+    const { sha256InThread, parallel } = this.#parts;
+    if (sha256InThread === undefined || bytes.length < LEAST_PAIRED_BYTES) return sha256Hex(bytes);
+    if (parallel === 1) return await hashAlone(sha256InThread, bytes);
     const waiting = this.#waiting;
-    if (waiting === null) return await this.#waitForAnother(bytes);
+    if (waiting === null) return await this.#waitForAnother(sha256InThread, bytes);
     this.#waiting = null;
-    const [ofWaiting, ofThis] = sha256Pair([waiting.bytes], [bytes]);
-    waiting.resolve(Buffer.from(ofWaiting).toString('hex'));
-    return Buffer.from(ofThis).toString('hex');
+    const hashing = sha256InThread([waiting.bytes, bytes]);
+    waiting.resolve(hashing.then((hashes) => hexOf(hashes[0])));
+    return hexOf((await hashing)[1]);
   }
 
-  async #waitForAnother(bytes: Buffer): Promise<string> {
+  async #waitForAnother(sha256InThread: Sha256InThread, bytes: Buffer): Promise<string> {
     const { promise, resolve } = Promise.withResolvers<string>();
     const paired = new AbortController();
     const piece: WaitingPiece = {
@@ -52,11 +51,20 @@ export class PieceHasher {
       },
     };
     this.#waiting = piece;
-    await this.#parts.sleep(PAIR_WAIT_MS, paired.signal);
-    if (this.#waiting === piece) {
+    void this.#parts.sleep(PAIR_WAIT_MS, paired.signal).then(() => {
+      if (this.#waiting !== piece) return;
       this.#waiting = null;
-      return sha256Hex(bytes);
-    }
+      resolve(hashAlone(sha256InThread, bytes));
+    });
     return await promise;
   }
+}
+
+async function hashAlone(sha256InThread: Sha256InThread, bytes: Buffer): Promise<string> {
+  return hexOf((await sha256InThread([bytes]))[0]);
+}
+
+function hexOf(sha256: Uint8Array | undefined): string {
+  if (sha256 === undefined) throw new Error('A piece was left unhashed.');
+  return Buffer.from(sha256.buffer, sha256.byteOffset, sha256.byteLength).toString('hex');
 }

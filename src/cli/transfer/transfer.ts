@@ -1,5 +1,5 @@
 import type { DriveApi } from '../api/drive-api.ts';
-import type { NextDataBytes, Sha256Pair } from '../cli-io.ts';
+import type { NextDataBytes, PreferHugePages, Sha256InThread } from '../cli-io.ts';
 
 /** One drive and the terms on which its bytes are moved. */
 export interface TransferContext {
@@ -10,7 +10,8 @@ export interface TransferContext {
   readonly progress: Progress;
   readonly interruption: Interruption;
   readonly nextDataBytes?: NextDataBytes | undefined;
-  readonly sha256Pair?: Sha256Pair | undefined;
+  readonly sha256InThread?: Sha256InThread | undefined;
+  readonly preferHugePages?: PreferHugePages | undefined;
   nowMs(): number;
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }

@@ -19,14 +19,7 @@ export async function upload(
   const run = new Upload(context, source, options);
   context.progress.start(context.driveBytes);
   try {
-    await forEachBlock(
-      {
-        driveBytes: context.driveBytes,
-        parallel: context.parallel,
-        shouldStop: () => context.interruption.hasHappened,
-      },
-      (block) => run.transfer(block),
-    );
+    await forEachBlock(context, (block) => run.transfer(block));
     await run.expectEnd();
   } finally {
     context.progress.stop();
