@@ -36,6 +36,8 @@ export interface ImagingOperationsOptions {
 interface OpenJob {
   readonly source: DataMap;
   readonly target: DataMap;
+  /** Whether a copy writes over what the target holds, instead of emptying it first. */
+  readonly isWrittenOver: boolean;
   readonly hooks: EngineHooks;
 }
 
@@ -62,6 +64,7 @@ export function createImagingOperations(
       job = {
         source: createDataMap(sourceDrive),
         target: createDataMap(targetDrive),
+        isWrittenOver: mayWriteOver(target, targetDrive),
         hooks: { addDone: control.addDone, checkRunning: control.checkRunning, admit: options.admit },
       };
     } catch (error) {
@@ -112,12 +115,21 @@ async function perform(
   }
 }
 
-/** Over a network emptying is one request for many blocks, and each part that is left would be requests of its own. */
-async function empty({ source, target, hooks }: OpenJob, isForCopy: boolean): Promise<boolean> {
-  if (isForCopy && target.drive.device.isRemote !== true)
-    return await emptyAroundData({ source, target }, hooks);
+async function empty(
+  { source, target, isWrittenOver, hooks }: OpenJob,
+  isForCopy: boolean,
+): Promise<boolean> {
+  if (isForCopy && isWrittenOver) return await emptyAroundData({ source, target }, hooks);
   await emptyTarget(target.drive, hooks);
   return true;
+}
+
+/**
+ * A drive that is not encrypted may share its blocks with others: to write over those takes as much room as to write anew. Over a
+ * network emptying is one request for many blocks, and each part that is left would be requests of its own.
+ */
+function mayWriteOver({ volumeKey }: VolumeSpec, { device }: ImagedDrive): boolean {
+  return volumeKey !== null && device.isRemote !== true;
 }
 
 async function measure(

@@ -35,11 +35,13 @@ test('room in the pool is asked for what the target has no space for yet', async
 });
 
 test.each([
-  { isRemote: false, conversion: 'plain' as const, heldBytes: 2 * MIB },
-  { isRemote: true, conversion: 'plain' as const, heldBytes: 0 },
-  { isRemote: false, conversion: 'gzip' as const, heldBytes: 0 },
+  { isRemote: false, isEncrypted: true, conversion: 'plain' as const, heldBytes: 2 * MIB },
+  { isRemote: false, isEncrypted: false, conversion: 'plain' as const, heldBytes: 0 },
+  { isRemote: true, isEncrypted: true, conversion: 'plain' as const, heldBytes: 0 },
+  { isRemote: false, isEncrypted: true, conversion: 'gzip' as const, heldBytes: 0 },
 ])('before the first write a target holds only what is written over: %o', async (each) => {
   const bench = startBench();
+  bench.isEncrypted = each.isEncrypted;
   await fillNoise(bench.add('source', 4 * MIB), 2 * MIB);
   const target = bench.add('target', 4 * MIB, 'default', each.isRemote);
   await fillUsed(target);

@@ -92,7 +92,7 @@ function bindTransform(): Transform | null {
     const settings = String(lib.func('const char *OPENSSL_info(int)')(CPU_SETTINGS));
     const features = /^OPENSSL_ia32cap=0x[0-9a-f]+:(0x[0-9a-f]+)/.exec(settings)?.[1];
     if (features === undefined || (BigInt(features) & SHA_INSTRUCTIONS) === 0n) return null;
-    return lib.func('void sha256_multi_block(uintptr_t, uintptr_t, int)') as unknown as Transform;
+    return lib.func('void sha256_multi_block(uintptr_t, uintptr_t, int)') as Transform;
   } catch {
     // Not exported, or made for another kind of processor.
     return null;
@@ -132,9 +132,21 @@ async function sha256InThread(
   const queues = memory.begin(messages.map((message) => [message]));
   for (let steps = takeSteps(queues, memory.lanes); steps > 0; steps = takeSteps(queues, memory.lanes)) {
     if (steps <= FEW_STEPS) transform(stateAddress, lanesAddress, FOURS);
-    else await new Promise((resolve) => transform.async(stateAddress, lanesAddress, FOURS, resolve));
+    else await transformInThread(transform, memory);
   }
   return messages.map((_, lane) => digestOf(memory.state, lane));
+}
+
+async function transformInThread(
+  transform: Transform,
+  { stateAddress, lanesAddress }: PairMemory,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    transform.async(stateAddress, lanesAddress, FOURS, (error) => {
+      if (error === null || error === undefined) resolve();
+      else reject(error);
+    });
+  });
 }
 
 /** What the calls for one or two messages use, in memory that stays where it is. */
