@@ -1,13 +1,7 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { MIB } from '../core/sizes.ts';
 import { createBench, createGate, fillNoise, QUICK_LIMITS, untilEmpty } from './scratch-bench.ts';
 import type { Bench } from './scratch-bench.ts';
-
-const benches: Bench[] = [];
-afterEach(async () => {
-  const runners = benches.splice(0).flatMap((bench) => bench.runners);
-  await Promise.all(runners.map((runner) => runner.stop()));
-});
 
 /** Two drives that are not encrypted, in one pool that makes volumes of another one's blocks. */
 async function startBench(): Promise<Bench & { readonly made: string[] }> {
@@ -20,7 +14,6 @@ async function startBench(): Promise<Bench & { readonly made: string[] }> {
       return Promise.resolve<string | null>(null);
     },
   });
-  benches.push(bench);
   await fillNoise(bench.add('source', MIB), MIB);
   bench.add('target', MIB);
   return bench;

@@ -36,7 +36,7 @@ export interface ImagingOperationsOptions {
 interface OpenJob {
   readonly source: DataMap;
   readonly target: DataMap;
-  /** Whether a copy writes over what the target holds, instead of emptying it first. */
+  /** Whether a copy writes over what the target holds. Else it was emptied first, and zeros are there where none is written. */
   readonly isWrittenOver: boolean;
   readonly hooks: EngineHooks;
 }
@@ -102,17 +102,25 @@ async function perform(
     case 'measure':
       return await measure(source, request.belowBytes);
     case 'plan':
-      return await planTasks({ source, target: request.isTargetEmpty ? null : target }, request.fromBytes);
+      return await planTasks({ source, target: wasEmptied(job, request) ? null : target }, request.fromBytes);
     case 'copy': {
       const buffer = viewOf(options.memory, options.buffers, { offsetBytes: 0, lengthBytes: PIECE_BYTES });
       const drives = { source: source.drive, target: target.drive };
-      return await copyStretches({ ...drives, ...request }, buffer, hooks);
+      const isEmptied = wasEmptied(job, request);
+      return await copyStretches({ ...drives, isEmptied, stretches: request.stretches }, buffer, hooks);
     }
     case 'convert':
       return await convert(options, job, request.conversion);
     case 'flush':
       return await target.drive.device.flush();
   }
+}
+
+function wasEmptied(
+  { isWrittenOver }: OpenJob,
+  { isTargetEmpty }: { readonly isTargetEmpty: boolean },
+): boolean {
+  return isTargetEmpty || !isWrittenOver;
 }
 
 async function empty(

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { DriveError } from '../core/errors.ts';
 import { MIB } from '../core/sizes.ts';
 import type { ImagingRequest } from './imaging-protocol.ts';
@@ -12,23 +12,10 @@ import {
   ROOM,
   untilEmpty,
 } from './scratch-bench.ts';
-import type { Bench } from './scratch-bench.ts';
 import { fillScratch, holdSame } from './scratch-drive.ts';
 
-const benches: Bench[] = [];
-afterEach(async () => {
-  const runners = benches.splice(0).flatMap((bench) => bench.runners);
-  await Promise.all(runners.map((runner) => runner.stop()));
-});
-
-function startBench(): Bench {
-  const bench = createBench();
-  benches.push(bench);
-  return bench;
-}
-
 test('a queued copy is done, and what the target held before is gone', async () => {
-  const bench = startBench();
+  const bench = createBench();
   const source = bench.add('source', 100 * MIB);
   const target = bench.add('target', 120 * MIB);
   await fillNoise(source, 80 * MIB);
@@ -43,7 +30,7 @@ test('a queued copy is done, and what the target held before is gone', async () 
 });
 
 test('a job that is added while the runner sleeps is taken up when it is woken', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillNoise(bench.add('source', MIB), MIB);
   const target = bench.add('target', MIB);
   const limits = { ...QUICK_LIMITS, pollMs: 3_600_000 };
@@ -56,7 +43,7 @@ test('a job that is added while the runner sleeps is taken up when it is woken',
 });
 
 test('a failure leaves its sentence with the target and no job', async () => {
-  const bench = startBench();
+  const bench = createBench();
   bench.add('source', MIB);
   bench.add('target', MIB);
   bench.queue.addJob({ source: 'source', target: 'target', conversion: 'gunzip' });
@@ -68,7 +55,7 @@ test('a failure leaves its sentence with the target and no job', async () => {
 });
 
 test('an error of the disk is told in words, and its cause goes to the log', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillNoise(bench.add('source', MIB), MIB);
   bench.add('target', MIB).failAfterWrites = 0;
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -81,7 +68,7 @@ test('an error of the disk is told in words, and its cause goes to the log', asy
 });
 
 test('a flush that fails once fails the copy, though a second flush would succeed', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
   bench.add('target', 200 * MIB);
   const copied = createGate();
@@ -104,7 +91,7 @@ test('a flush that fails once fails the copy, though a second flush would succee
 test.each(['ESHUTDOWN', 'ENOTCONN'])(
   'a node that others keep out of a pool (%s) goes on later',
   async (code) => {
-    const bench = startBench();
+    const bench = createBench();
     await fillNoise(bench.add('source', MIB), MIB);
     bench.add('target', MIB);
     let isKeptOut = true;
@@ -123,7 +110,7 @@ test.each(['ESHUTDOWN', 'ENOTCONN'])(
 );
 
 test('no room in the pool fails the job with what admission says', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillNoise(bench.add('source', MIB), MIB);
   bench.add('target', MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -136,7 +123,7 @@ test('no room in the pool fails the job with what admission says', async () => {
 });
 
 test('a stopped copy continues at its checkpoint and does not empty the target again', async () => {
-  const bench = startBench();
+  const bench = createBench();
   const source = bench.add('source', 320 * MIB);
   await fillNoise(source, 320 * MIB);
   await source.device.zero({ offsetBytes: 300 * MIB, lengthBytes: 5 * MIB });
@@ -174,7 +161,7 @@ test('a stopped copy continues at its checkpoint and does not empty the target a
 });
 
 test('a conversion that was under way begins again from an empty target', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillScratch(bench.add('source', MIB), 0, gzipSync('new'));
   const target = bench.add('target', MIB);
   await fillScratch(target, MIB / 2, Buffer.from('half done'));
@@ -191,7 +178,7 @@ test('a conversion that was under way begins again from an empty target', async 
 });
 
 test('what another node works on is left alone until its lease has run out', async () => {
-  const bench = startBench();
+  const bench = createBench();
   bench.add('source', MIB);
   bench.add('theirs', MIB);
   bench.add('dead', MIB);
@@ -204,7 +191,7 @@ test('what another node works on is left alone until its lease has run out', asy
 });
 
 test('a job whose lease is lost stops writing, and leaves the job to its new owner', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
   const target = bench.add('target', 200 * MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -231,7 +218,7 @@ test('a job whose lease is lost stops writing, and leaves the job to its new own
 });
 
 test('a job whose lease cannot be renewed in time stops writing by itself', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillNoise(bench.add('source', 200 * MIB), 200 * MIB);
   const target = bench.add('target', 200 * MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -248,7 +235,7 @@ test('a job whose lease cannot be renewed in time stops writing by itself', asyn
 });
 
 test('a job of an inactive pool waits, those behind it do not, and it runs when the pool is back', async () => {
-  const bench = startBench();
+  const bench = createBench();
   bench.add('source', MIB);
   bench.add('waits', MIB, 'away');
   bench.add('runs', MIB);
@@ -264,7 +251,7 @@ test('a job of an inactive pool waits, those behind it do not, and it runs when 
 });
 
 test('jobs beyond the parallel ones stay queued, but one whose pool stalls makes place', async () => {
-  const bench = startBench();
+  const bench = createBench();
   for (const driveId of ['source', 'first', 'second', 'third']) bench.add(driveId, MIB, `pool-${driveId}`);
   for (const target of ['first', 'second', 'third']) bench.queue.addJob({ source: 'source', target });
   const released = createGate();
@@ -282,7 +269,7 @@ test('jobs beyond the parallel ones stay queued, but one whose pool stalls makes
 });
 
 test('nothing is written before writes that were under way have ended', async () => {
-  const bench = startBench();
+  const bench = createBench();
   bench.add('source', MIB);
   await fillScratch(bench.add('target', MIB), 0, Buffer.from('still being written'));
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -304,7 +291,7 @@ test('nothing is written before writes that were under way have ended', async ()
 });
 
 test('progress grows to the amount of data and never goes back', async () => {
-  const bench = startBench();
+  const bench = createBench();
   await fillNoise(bench.add('source', 300 * MIB), 200 * MIB);
   bench.add('target', 300 * MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });
@@ -321,7 +308,7 @@ test('progress grows to the amount of data and never goes back', async () => {
 });
 
 test('a database that is away for a moment neither loses nor repeats the end of a job', async () => {
-  const bench = startBench();
+  const bench = createBench();
   bench.add('source', MIB);
   bench.add('target', MIB);
   bench.queue.addJob({ source: 'source', target: 'target' });

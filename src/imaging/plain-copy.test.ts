@@ -59,7 +59,7 @@ function restFrom(offsetBytes: number): Range {
 interface ScratchCopy {
   readonly source: ScratchDrive;
   readonly target: ScratchDrive;
-  readonly isTargetEmpty: boolean;
+  readonly isEmptied: boolean;
 }
 
 test('a copy has the bytes of the source and zeros behind them, whatever the block sizes', async () => {
@@ -67,7 +67,7 @@ test('a copy has the bytes of the source and zeros behind them, whatever the blo
     fc.asyncProperty(contents, sizes, blockSizes, blockSizes, async (stretches, sizeBytes, from, to) => {
       const source = await makeSource(sizeBytes, from, stretches);
       const target = createScratchDrive('target', sizeBytes + 5000, { blockSize: to });
-      await copy({ source, target, isTargetEmpty: true });
+      await copy({ source, target, isEmptied: true });
       const copied = target.content();
       expect(copied.subarray(0, sizeBytes).equals(source.content())).toBe(true);
       expect(copied.subarray(sizeBytes).equals(Buffer.alloc(5000))).toBe(true);
@@ -82,13 +82,13 @@ test('a copy that stopped at any write is completed from its checkpoint', async 
       const source = await makeSource(2 * MIB, 512, stretches);
       const target = createScratchDrive('target', 2 * MIB);
       target.failAfterWrites = writes;
-      await copy({ source, target, isTargetEmpty: true }).catch(() => {});
+      await copy({ source, target, isEmptied: true }).catch(() => {});
       target.failAfterWrites = Infinity;
       // What is below the checkpoint was complete: make it so, as the earlier tasks had.
       const checkpointBytes = Math.floor(doneBytes / 4096) * 4096;
       const done = { offsetBytes: 0, lengthBytes: checkpointBytes };
-      await copy({ source, target, isTargetEmpty: false }, done);
-      await copy({ source, target, isTargetEmpty: false }, restFrom(checkpointBytes));
+      await copy({ source, target, isEmptied: false }, done);
+      await copy({ source, target, isEmptied: false }, restFrom(checkpointBytes));
       expect(target.content().equals(source.content())).toBe(true);
     }),
     { numRuns: 40 },
@@ -107,8 +107,8 @@ test('a target that held something has the bytes of the source and zeros everywh
         const source = await makeSource(size, from, data);
         const target = createScratchDrive('target', size + 50_000, { blockSize: to });
         await fill(target, held);
-        const isTargetEmpty = await emptyAround(source, target);
-        await copy({ source, target, isTargetEmpty });
+        const isEmptied = await emptyAround(source, target);
+        await copy({ source, target, isEmptied });
         const copied = target.content();
         expect(copied.subarray(0, size).equals(source.content())).toBe(true);
         expect(copied.subarray(size).equals(Buffer.alloc(50_000))).toBe(true);
@@ -124,14 +124,14 @@ test('a copy over what a target held is completed from its checkpoint, wherever 
       const source = await makeSource(2 * MIB, 512, data);
       const target = createScratchDrive('target', 2 * MIB);
       await fill(target, held);
-      const isTargetEmpty = await emptyAround(source, target);
+      const isEmptied = await emptyAround(source, target);
       const checkpointBytes = doneBlocks * 4096;
       const done = { offsetBytes: 0, lengthBytes: checkpointBytes };
-      await copy({ source, target, isTargetEmpty }, done);
+      await copy({ source, target, isEmptied }, done);
       target.failAfterWrites = target.counts.writes + writes;
-      await copy({ source, target, isTargetEmpty }, restFrom(checkpointBytes)).catch(() => {});
+      await copy({ source, target, isEmptied }, restFrom(checkpointBytes)).catch(() => {});
       target.failAfterWrites = Infinity;
-      await copy({ source, target, isTargetEmpty: false }, restFrom(checkpointBytes));
+      await copy({ source, target, isEmptied: false }, restFrom(checkpointBytes));
       expect(target.content().equals(source.content())).toBe(true);
     }),
     { numRuns: 100 },
@@ -144,8 +144,8 @@ test('what a target holds where the source has data is left to be written over, 
     { at: 6 * 256, blocks: 8 * 256, byte: 2 },
     { at: 40 * 256, blocks: 1, byte: 2 },
   ]);
-  const isTargetEmpty = await emptyAround(source, target);
-  expect(isTargetEmpty).toBe(false);
+  const isEmptied = await emptyAround(source, target);
+  expect(isEmptied).toBe(false);
   expect(
     target
       .content()
@@ -189,7 +189,7 @@ test('holes are not read and zeros are not written', async () => {
   await fillScratch(source, 8 * MIB, Buffer.alloc(MIB, 1));
   await fillScratch(source, 32 * MIB, Buffer.alloc(MIB, 0));
   const target = createScratchDrive('target', 64 * MIB);
-  await copy({ source, target, isTargetEmpty: true });
+  await copy({ source, target, isEmptied: true });
   expect(source.counts.readBytes).toBe(2 * MIB);
   expect(target.counts.writtenBytes).toBe(MIB);
 });
@@ -233,7 +233,7 @@ test('a copy that is told to stop writes nothing more', async () => {
   hooks.stop();
   const stretches = [{ offsetBytes: 0, lengthBytes: MIB }];
   const copying = copyStretches(
-    { source, target, isTargetEmpty: true, stretches },
+    { source, target, isEmptied: true, stretches },
     Buffer.alloc(64 * KIB),
     hooks,
   );

@@ -26,7 +26,7 @@ export interface CopyTask {
  * Plans the next tasks of a copy from an offset to the end. Tasks are adjacent and take the holes between them along;
  * there is nothing left when `nextOffsetBytes` is the size of the drive.
  *
- * @param target null when it reads as zeros everywhere
+ * @param target null when it was emptied: room is asked for all
  */
 export async function planTasks(
   { source, target }: { source: DataMap; target: DataMap | null },
@@ -67,20 +67,19 @@ export async function planTasks(
 /** What one call copies, and between which drives. */
 export interface CopiedStretches {
   readonly source: ImagedDrive;
-  /** Reads as zeros where the source has no data. */
   readonly target: ImagedDrive;
-  /** Whether the target reads as zeros everywhere. */
-  readonly isTargetEmpty: boolean;
+  /** Whether the target holds nothing but some of these very bytes. */
+  readonly isEmptied: boolean;
   readonly stretches: readonly Range[];
 }
 
 /**
- * Copies stretches between drives. Zeros are not written; if the target is not empty, it is made to read as zeros there.
+ * Copies stretches between drives. Zeros are not written; a target that was not emptied is made to read as zeros there.
  *
  * @param buffer for one piece, at best within the memory of the cipher
  */
 export async function copyStretches(
-  { source, target, isTargetEmpty, stretches }: CopiedStretches,
+  { source, target, isEmptied, stretches }: CopiedStretches,
   buffer: Buffer,
   hooks: EngineHooks,
 ): Promise<void> {
@@ -92,12 +91,12 @@ export async function copyStretches(
       const bytes = await readBytes(source, at, { buffer, lengthBytes });
       let writtenBytes = 0;
       for (const run of dataRuns(bytes)) {
-        if (!isTargetEmpty) await zeroBytes(target, at + writtenBytes, run.offsetBytes - writtenBytes);
+        if (!isEmptied) await zeroBytes(target, at + writtenBytes, run.offsetBytes - writtenBytes);
         const part = buffer.subarray(run.offsetBytes);
         await writeBytes(target, at + run.offsetBytes, { buffer: part, lengthBytes: run.lengthBytes });
         writtenBytes = run.offsetBytes + run.lengthBytes;
       }
-      if (!isTargetEmpty) await zeroBytes(target, at + writtenBytes, lengthBytes - writtenBytes);
+      if (!isEmptied) await zeroBytes(target, at + writtenBytes, lengthBytes - writtenBytes);
       hooks.addDone(lengthBytes);
     }
   }

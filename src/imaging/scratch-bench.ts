@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { vi, expect } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { MIB, SECTOR_BYTES } from '../core/sizes.ts';
 import { createArena } from '../data-workers/arena.ts';
 import type { PoolStatus } from '../data-workers/volume.ts';
@@ -36,8 +36,6 @@ export interface Bench {
   readonly drives: Map<string, ScratchDrive>;
   readonly statuses: Map<string, PoolStatus>;
   readonly failures: unknown[];
-  /** Those that were made, for the test to stop. */
-  readonly runners: ImagingRunner[];
   /** Whether the drives have keys, so that none shares the blocks of another. */
   isEncrypted: boolean;
   /** What a thread does to make a volume of another one's blocks. */
@@ -52,6 +50,7 @@ export interface Bench {
   runner(changes?: Partial<ImagingRunnerOptions>): ImagingRunner;
 }
 
+/** Makes one whose runners are stopped when the test is over. */
 export function createBench(): Bench {
   const queue = createScratchQueue();
   const drives = new Map<string, ScratchDrive>();
@@ -63,7 +62,6 @@ export function createBench(): Bench {
     drives,
     statuses,
     failures,
-    runners: [],
     isEncrypted: true,
     onClone: () => Promise.resolve('memory is not shared'),
     unshared: [],
@@ -105,7 +103,7 @@ export function createBench(): Bench {
         limits: QUICK_LIMITS,
         ...changes,
       });
-      bench.runners.push(runner);
+      onTestFinished(() => runner.stop());
       return runner;
     },
   };

@@ -15,6 +15,7 @@ export interface ScratchDrive extends ImagedDrive {
     writes: number;
     extentCalls: number;
     flushes: number;
+    zeros: number;
   };
   /** Writes after this many throw. */
   failAfterWrites: number;
@@ -27,7 +28,7 @@ export function createScratchDrive(
   { blockSize = 512, pageBytes = 4096, isRemote = false } = {},
 ): ScratchDrive {
   const pages = new Map<number, Buffer>();
-  const counts = { readBytes: 0, writtenBytes: 0, writes: 0, extentCalls: 0, flushes: 0 };
+  const counts = { readBytes: 0, writtenBytes: 0, writes: 0, extentCalls: 0, flushes: 0, zeros: 0 };
   const deviceBytes = roundUp(sizeBytes, blockSize);
   const drive: ScratchDrive = {
     driveId,
@@ -95,6 +96,7 @@ function createDevice(store: Store, failAfterWrites: () => number): BlockDevice 
     },
     zero({ offsetBytes, lengthBytes }) {
       check(store, offsetBytes, lengthBytes);
+      counts.zeros += 1;
       for (const page of pages.keys()) {
         const start = Math.max(offsetBytes - page * pageBytes, 0);
         const end = Math.min(offsetBytes + lengthBytes - page * pageBytes, pageBytes);
