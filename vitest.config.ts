@@ -10,7 +10,8 @@ const ALONE_IN_CEPH = ['test/ceph/cluster-away.test.ts', 'test/ceph/postgres-sto
 
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
+    // None takes long by itself, but several times as long while the machine is busy.
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     // What is looked for until it is there, such as a line of a log, comes late on a busy machine.
     expect: { poll: { timeout: 20_000 } },

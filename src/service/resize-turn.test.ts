@@ -115,7 +115,7 @@ test('a resize that cannot keep a node out which is gone is refused, and leaves 
   const fence = (): Promise<never> => Promise.reject(new Error('The pool is inactive.'));
   const powerless = { ...other, goneNodes: { ...other.goneNodes, fence } };
   await expect(resize(powerless, drive.sizeBytes + 1)).rejects.toThrow('inactive');
-  expect(await isWaiting(resize(contextOf('third'), drive.sizeBytes + 2))).toBe(false);
+  await resize(contextOf('third'), drive.sizeBytes + 2);
   expect(volumeBytes).toBe(drive.sizeBytes + 2);
   isLet.resolve();
   await expect(lost).rejects.toMatchObject({ code: 'system' });
@@ -181,6 +181,8 @@ test('what a resize asks of the volume is asked for in the life of its node that
       },
     },
   };
+  // Or it would be waited for until it is taken for gone.
+  await scratch.context.metadata.transaction((tx) => tx.nodes.beat('other', 'gone'));
   await resize(context, drive.sizeBytes - 2000);
   expect([asked, life]).toEqual([[7], 8]);
 });

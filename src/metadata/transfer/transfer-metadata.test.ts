@@ -18,6 +18,8 @@ const { server, newDatabase } = usePostgres();
 
 /** More than two batches. */
 const DRIVES = 1100;
+/** How many of them have rows in the other tables as well. */
+const FULL_DRIVES = 20;
 
 let directory = '';
 let path = '';
@@ -54,6 +56,7 @@ async function fill(store: MetadataStore): Promise<void> {
     for (const [index, drive] of drives.entries()) {
       const { driveId } = drive;
       await tx.drives.insert(drive, sampleKeys(index % 200));
+      if (index >= FULL_DRIVES) continue;
       const epoch = await tx.claims.nextEpoch(driveId);
       await tx.claims.put(
         sampleClaim(driveId, { epoch, leaseMs: index % 2 === 0 ? null : 9, expiresAtMs: 9 }),
@@ -148,7 +151,7 @@ test('every row of every table arrives as it was, and what is new comes after it
   expect(copied).toMatchObject({
     drives: DRIVES,
     drive_tags: 2 * DRIVES,
-    imaging_jobs: DRIVES - 1,
+    imaging_jobs: FULL_DRIVES - 1,
     settings: 1,
   });
   expect(before['drive_counters']?.join()).toContain(`${5 * 2 ** 52}`);
@@ -161,7 +164,7 @@ test('every row of every table arrives as it was, and what is new comes after it
     const job = { jobId: 'new', targetDriveId: drive.driveId, sourceDriveId: 'x', createdAtMs: 0 };
     await tx.imaging.insert({ ...job, conversion: 'plain', totalBytes: 5 });
   });
-  expect((await store.imaging.list(2 * DRIVES)).at(-1)?.jobId).toBe('new');
+  expect((await store.imaging.list(2 * FULL_DRIVES)).at(-1)?.jobId).toBe('new');
   await store.close();
 });
 
