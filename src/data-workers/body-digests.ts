@@ -8,6 +8,12 @@ const PAIR_WAIT_MS = 10;
 /** SHA-256 of bodies in the arena, hashed by a data thread; one or two at a time. */
 export type HashBodies = (bodies: readonly (readonly Segment[])[]) => Promise<readonly Uint8Array[]>;
 
+/** As `HashBodies`, by a thread of the pool. */
+type HashBodiesIn = (
+  poolName: string,
+  bodies: readonly (readonly Segment[])[],
+) => Promise<readonly Uint8Array[]>;
+
 interface WaitingBody {
   readonly segments: readonly Segment[];
   resolve(sha256: Promise<Uint8Array>): void;
@@ -61,6 +67,25 @@ export class BodyDigests {
 
   async #hashAlone(segments: readonly Segment[]): Promise<Uint8Array> {
     return expectHash((await this.#hashBodies([segments]))[0]);
+  }
+}
+
+/** Each pool's own, so that nobody waits for a thread of a pool whose disk has stalled. */
+export class PoolDigests {
+  readonly #hashIn: HashBodiesIn;
+  readonly #ofPools = new Map<string, BodyDigests>();
+
+  constructor(hashIn: HashBodiesIn) {
+    this.#hashIn = hashIn;
+  }
+
+  of({ poolName }: { poolName: string }): BodyDigests {
+    let digests = this.#ofPools.get(poolName);
+    if (digests === undefined) {
+      digests = new BodyDigests((bodies) => this.#hashIn(poolName, bodies));
+      this.#ofPools.set(poolName, digests);
+    }
+    return digests;
   }
 }
 

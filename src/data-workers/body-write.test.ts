@@ -7,6 +7,8 @@ import { createDriveLock, DRIVE_LOCK_BYTES } from '../blockdev/layers/drive-lock
 import { fault } from '../blockdev/layers/fault.ts';
 import type { Volume } from '../blockdev/volume.ts';
 import { createMemoryPool } from '../blockdev/memory/memory-pool.ts';
+import { NO_DIGEST } from '../core/body-digest.ts';
+import { gmacOf } from '../runtime/gmac.ts';
 import { writeBody } from './body-write.ts';
 import type { WriteTask } from './protocol.ts';
 
@@ -22,7 +24,7 @@ async function newDevice(plan: Parameters<typeof fault>[1] = []): Promise<Volume
 
 function task(changes: Partial<WriteTask> = {}): WriteTask {
   const body = { offsetBytes: 100, segments: [], encoding: 'identity', encryptedBytes: 0 } as const;
-  return { ...body, sha256: null, isPoolLow: false, ...changes };
+  return { ...body, digest: NO_DIGEST, isPoolLow: false, ...changes };
 }
 
 async function contentOf(device: BlockDevice): Promise<Buffer> {
@@ -34,9 +36,9 @@ async function contentOf(device: BlockDevice): Promise<Buffer> {
 test('a body in parts is written as one', async () => {
   const device = await newDevice();
   const data = randomBytes(3000);
-  const sha256 = createHash('sha256').update(data).digest();
+  const digest = { sha256: createHash('sha256').update(data).digest(), gmac: gmacOf([data]) };
   const body = [data.subarray(0, 1000), data.subarray(1000)];
-  expect(await writeBody(device, { task: task({ sha256 }), body })).toBe(3000);
+  expect(await writeBody(device, { task: task({ digest }), body })).toBe(3000);
   expect((await contentOf(device)).subarray(100, 3100).equals(data)).toBe(true);
 });
 
@@ -48,12 +50,21 @@ test('a gzip body of several members is unpacked', async () => {
 });
 
 const packed = gzipSync(randomBytes(2000));
+const HUNDRED = randomBytes(100);
+const RIGHT = { sha256: createHash('sha256').update(HUNDRED).digest(), gmac: gmacOf([HUNDRED]) };
 const corrupt = Buffer.from(packed).fill(0x55, 1000, 1010);
 
 test.each<[string, Partial<WriteTask>, Uint8Array, string]>([
   ['past the end', { offsetBytes: SIZE_BYTES - 99 }, randomBytes(100), 'usage'],
   ['past the end once it is unpacked', { offsetBytes: SIZE_BYTES - 99, encoding: 'gzip' }, packed, 'usage'],
-  ['that does not have its digest', { sha256: Buffer.alloc(32) }, randomBytes(100), 'usage'],
+  ['that does not have its SHA-256', { digest: { ...RIGHT, sha256: Buffer.alloc(32) } }, HUNDRED, 'usage'],
+  ['that does not have its GMAC', { digest: { ...RIGHT, gmac: Buffer.alloc(16) } }, HUNDRED, 'usage'],
+  [
+    'of gzip that does not have its GMAC',
+    { encoding: 'gzip', digest: { ...RIGHT, sha256: null } },
+    packed,
+    'usage',
+  ],
   ['of corrupt gzip', { encoding: 'gzip' }, corrupt, 'usage'],
   ['of truncated gzip', { encoding: 'gzip' }, packed.subarray(0, -5), 'usage'],
   [

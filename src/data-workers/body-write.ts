@@ -3,8 +3,10 @@ import { gunzipSync } from 'node:zlib';
 import type { BlockDevice, Range } from '../blockdev/block-device.ts';
 import { writeInPlace } from '../blockdev/layers/in-place-write.ts';
 import type { Volume } from '../blockdev/volume.ts';
+import type { DigestAlgorithm } from '../core/body-digest.ts';
 import { DriveError } from '../core/errors.ts';
 import { MIB } from '../core/sizes.ts';
+import { gmacOf } from '../runtime/gmac.ts';
 import type { WriteTask } from './protocol.ts';
 import { sha256Of } from './sha256.ts';
 
@@ -24,7 +26,9 @@ export async function writeBody(
   volume: Volume,
   { task, body }: { task: WriteTask; body: readonly Uint8Array[] },
 ): Promise<number> {
-  if (task.sha256 !== null) checkDigest(sha256Of(body), task.sha256);
+  const { sha256, gmac } = task.digest;
+  if (sha256 !== null) checkDigest('sha-256', sha256Of(body), sha256);
+  if (gmac !== null) checkDigest('aes-128-gmac', gmacOf(body), gmac);
   const data = task.encoding === 'gzip' ? [unpack(body)] : body;
   const lengthBytes = data.reduce((sum, part) => sum + part.byteLength, 0);
   const range = { offsetBytes: task.offsetBytes, lengthBytes };
@@ -41,9 +45,9 @@ export async function writeBody(
 }
 
 /** @throws DriveError usage when the body is not the one that the client has hashed */
-export function checkDigest(ofBody: Uint8Array, given: Uint8Array): void {
+export function checkDigest(algorithm: DigestAlgorithm, ofBody: Uint8Array, given: Uint8Array): void {
   if (timingSafeEqual(ofBody, given)) return;
-  throw new DriveError('usage', 'The body does not have the sha-256 that Content-Digest gives.');
+  throw new DriveError('usage', `The body does not have the ${algorithm} that Content-Digest gives.`);
 }
 
 function checkWithin(device: BlockDevice, { offsetBytes, lengthBytes }: Range): void {

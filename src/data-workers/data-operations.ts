@@ -26,6 +26,7 @@ import type {
   WriteTask,
 } from './protocol.ts';
 import { rangeSource } from './range-source.ts';
+import { gmacOf } from '../runtime/gmac.ts';
 import { loadPairHashing } from '../runtime/sha256-pair.ts';
 import type { PairHashing } from '../runtime/sha256-pair.ts';
 import { OpenVolumes } from './open-volumes.ts';
@@ -158,6 +159,8 @@ async function perform(thread: Thread, request: OperationRequest): Promise<unkno
         request.bodies.map((segments) => segments.map((segment) => viewOf(setup.memory, segment))),
         thread.hashing,
       );
+    case 'gmac':
+      return gmacOf(request.segments.map((segment) => viewOf(setup.memory, segment)));
     default:
       return await thread.volumes.use(request.volumeName, (device) =>
         performOnDevice(thread, device, request),

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { createArena, PIECE_BYTES } from './arena.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
 import { writeFromSocket } from './direct-write.ts';
@@ -46,7 +47,7 @@ beforeEach(() => {
     },
   };
   const onReceived = (): void => void calls.push('received');
-  write = { life: 0, offsetBytes: 0, encoding: 'identity', sha256: null, body, onReceived };
+  write = { life: 0, offsetBytes: 0, encoding: 'identity', digest: NO_DIGEST, body, onReceived };
 });
 
 function run(change: Partial<DirectWrite> = {}) {
@@ -129,10 +130,15 @@ test('what goes wrong here does not take the memory from a thread that writes it
 
 test.each<[string, Partial<DirectWrite>]>([
   ['has to be unpacked', { encoding: 'gzip' }],
-  ['has a digest', { sha256: Buffer.alloc(32) }],
+  ['has a SHA-256', { digest: { sha256: Buffer.alloc(32), gmac: Buffer.alloc(16) } }],
 ])('a body that %s is left alone', async (_what, change) => {
   expect(await run(change)).toBeNull();
   expect(calls).toEqual([]);
+});
+
+test('a body that has a GMAC is written as any other', async () => {
+  writing.resolve(WRITTEN);
+  expect(await run({ digest: { sha256: null, gmac: Buffer.alloc(16) } })).toBe(WRITTEN);
 });
 
 test('a small body is left alone', async () => {

@@ -33,8 +33,8 @@ export async function writeFromSocket(
   write: DirectWrite,
   parts: DirectWriteParts,
 ): Promise<Written | BegunBody | null> {
-  const { body, encoding, sha256 } = write;
-  if (encoding !== 'identity' || sha256 !== null || body.lengthBytes < DIRECT_BODY_BYTES) return null;
+  const { body, encoding, digest } = write;
+  if (encoding !== 'identity' || digest.sha256 !== null || body.lengthBytes < DIRECT_BODY_BYTES) return null;
   const admitted = parts.admit();
   if (admitted === null) return null;
   let written: Written | null = null;
@@ -48,7 +48,7 @@ export async function writeFromSocket(
 }
 
 async function receiveAndWrite(
-  { body, life, offsetBytes, encoding, sha256, onReceived }: DirectWrite,
+  { body, life, offsetBytes, encoding, digest, onReceived }: DirectWrite,
   { thread, receiptId, volumeName, lender, memory, encryption, withOwnDescriptor }: DirectWriteParts,
 ): Promise<Written | BegunBody | null> {
   const loan = lender.borrowNow(piecesOf(body));
@@ -60,7 +60,7 @@ async function receiveAndWrite(
     await withOwnDescriptor(descriptor, async (own) => {
       const { segments } = space;
       const receiving = thread.call('receive', { descriptor: own, ...space, encryption, receiptId });
-      const task = { offsetBytes, segments, encoding, sha256, isPoolLow: false };
+      const task = { offsetBytes, segments, encoding, digest, isPoolLow: false };
       writing = thread.call('writeReceived', { receiptId, volumeName, life, task });
       // What it throws is told below.
       writing.catch(() => undefined);

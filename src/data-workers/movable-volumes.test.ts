@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { createMovableVolumes } from './movable-volumes.ts';
 import type { ServedEnd } from './protocol.ts';
 import type { StoredVolumes } from './stored-volumes.ts';
@@ -19,7 +20,7 @@ const WRITE = {
   offsetBytes: 0,
   body: { encryptedBytes: 0, segments: [], release: () => undefined },
   encoding: 'identity',
-  sha256: null,
+  digest: NO_DIGEST,
 } as const;
 const CONNECTION: NbdConnection = {
   life: 0,

@@ -1,4 +1,5 @@
 import type { Range } from '../blockdev/block-device.ts';
+import type { DigestAlgorithm } from '../core/body-digest.ts';
 import { driveOfVolume } from '../core/volume-name.ts';
 import { MovableConnection } from './movable-connection.ts';
 import type { MappedBlock } from './protocol.ts';
@@ -14,6 +15,7 @@ import type {
   HoleFill,
   IncomingBody,
   LentPiece,
+  DigestedPieces,
   LentPieces,
   NbdConnection,
   ReceivedBody,
@@ -73,8 +75,8 @@ class MovableVolumes implements Volumes {
     }
   }
 
-  async readWithDigest(spec: VolumeSpec, range: Range): Promise<LentPieces & { sha256: Uint8Array }> {
-    return await this.#places.reading(spec, (place) => this.#volumes.readWithDigest(place, range));
+  async readWithDigest(spec: VolumeSpec, range: Range, algorithm: DigestAlgorithm): Promise<DigestedPieces> {
+    return await this.#places.reading(spec, (place) => this.#volumes.readWithDigest(place, range, algorithm));
   }
 
   send(spec: VolumeSpec, range: Range, socket: SocketOutput): Sending {

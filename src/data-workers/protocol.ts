@@ -1,6 +1,7 @@
 import type { Range } from '../blockdev/block-device.ts';
 import type { DirectName, DirectPlace } from '../blockdev/direct-access.ts';
 import type { PoolRoom } from '../blockdev/storage-pool.ts';
+import type { BodyDigest } from '../core/body-digest.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { Segment } from './arena.ts';
 import type { PoolSpec } from '../blockdev/pool-spec.ts';
@@ -78,8 +79,8 @@ export interface WriteTask {
   readonly encoding: 'identity' | 'gzip';
   /** How much of it, from its beginning, was encrypted while it came. */
   readonly encryptedBytes: number;
-  /** Of the body as received; null when the client gave none, or when it has been compared already. */
-  readonly sha256: Uint8Array | null;
+  /** Of the body as received; without what has been compared already. */
+  readonly digest: BodyDigest;
   /** Whether the pool is too full for anything but what already has its space. */
   readonly isPoolLow: boolean;
 }
@@ -167,6 +168,8 @@ export interface Operations {
   map: { request: { volumeName: string; range: Range; withHash: boolean }; result: readonly MappedBlock[] };
   /** Of each body. */
   sha256: { request: { bodies: readonly (readonly Segment[])[] }; result: readonly Uint8Array[] };
+  /** Of the segments together; see `gmacOf`. */
+  gmac: { request: { segments: readonly Segment[] }; result: Uint8Array };
   /** Answers the bytes written. */
   fillHoles: { request: { volumeName: string; life: number; range: Range }; result: number };
   /** Has every change of the drive marked in a `ChangeMap`, also by what has it open already; null ends that. */

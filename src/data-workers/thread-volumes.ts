@@ -1,9 +1,10 @@
 import type { Range } from '../blockdev/block-device.ts';
 import { isSectorRange } from '../blockdev/layers/in-place-write.ts';
+import type { DigestAlgorithm } from '../core/body-digest.ts';
 import type { Arena, Segment } from './arena.ts';
 import { loadSocketCalls } from '../runtime/socket-calls.ts';
 import { viewOf } from './arena.ts';
-import { BodyDigests, PAIRED_BYTES } from './body-digests.ts';
+import { PAIRED_BYTES, PoolDigests } from './body-digests.ts';
 import { receiveBody, receiveRest } from './body-receiver.ts';
 import { checkDigest } from './body-write.ts';
 import type { DataThreadClient } from './data-thread-client.ts';
@@ -22,6 +23,7 @@ import type {
   BegunBody,
   BodyPlace,
   BodyWrite,
+  DigestedPieces,
   DirectWrite,
   HoleFill,
   IncomingBody,
@@ -62,13 +64,17 @@ class ThreadVolumes implements StoredVolumes {
   #lastConnectionId = 0;
   #lastReceiptId = 0;
   readonly #flushGroups = new Map<string, FlushGroup>();
-  readonly #digests = new Map<string, BodyDigests>();
+  readonly #digests: PoolDigests;
   /** To be called when a body that was announced is hashed. */
   readonly #announcements = new WeakMap<ReceivedBody, () => void>();
 
   constructor(options: ThreadVolumesOptions) {
     this.#options = options;
     this.#memory = options.arena.memory;
+    this.#digests = new PoolDigests(async (poolName, bodies) => {
+      const thread = options.pools.threadsOf(poolName).leastBusy();
+      return await thread.call('sha256', { bodies });
+    });
   }
 
   async create(spec: VolumeSpec, passphrase: string | null): Promise<void> {
@@ -103,21 +109,23 @@ class ThreadVolumes implements StoredVolumes {
     return await readPieces({ range, loan, memory: this.#memory, readPiece });
   }
 
-  async readWithDigest(spec: VolumeSpec, range: Range): Promise<LentPieces & { sha256: Uint8Array }> {
+  async readWithDigest(spec: VolumeSpec, range: Range, algorithm: DigestAlgorithm): Promise<DigestedPieces> {
     const loan = await this.#options.readLender.borrow(pieceCount(range));
     try {
       const placements = placed(range, loan.segments);
       const segments = placements.map(({ segment }) => segment);
-      const endAnnouncement = this.#digestsOf(spec).announce(range.lengthBytes);
-      await this.#onVolume(spec, async (thread) => {
+      const isHashed = algorithm === 'sha-256';
+      const endAnnouncement = this.#digests.of(spec).announce(isHashed ? range.lengthBytes : 0);
+      const gmac = await this.#onVolume(spec, async (thread) => {
         const reads = placements.map(({ offsetBytes, segment }) =>
           thread.call('read', { volumeName: spec.volumeName, offsetBytes, into: segment }),
         );
         await allSettledThenThrow(reads);
+        return isHashed ? null : await thread.call('gmac', { segments });
       }).finally(endAnnouncement);
-      const sha256 = await this.#digestsOf(spec).sha256(segments);
+      const sha256 = isHashed ? await this.#digests.of(spec).sha256(segments) : null;
       const views = segments.map((segment) => viewOf(this.#memory, segment));
-      return { sha256, ...lendTogether(views, () => loan.release()) };
+      return { digest: { sha256, gmac }, ...lendTogether(views, () => loan.release()) };
     } catch (error) {
       loan.release();
       throw error;
@@ -201,7 +209,7 @@ class ThreadVolumes implements StoredVolumes {
           return await thread.call('receive', { descriptor: own, ...space, encryption, receiptId: null });
         }),
     });
-    return await this.#announced(receiving, this.#digestsOf(spec).announce(body.lengthBytes));
+    return await this.#announced(receiving, this.#digests.of(spec).announce(body.lengthBytes));
   }
 
   async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {
@@ -294,19 +302,6 @@ class ThreadVolumes implements StoredVolumes {
     }
   }
 
-  /** Each pool's own, so that nobody waits for a thread of a pool whose disk has stalled. */
-  #digestsOf({ poolName }: { poolName: string }): BodyDigests {
-    let digests = this.#digests.get(poolName);
-    if (digests === undefined) {
-      digests = new BodyDigests(async (bodies) => {
-        const thread = this.#options.pools.threadsOf(poolName).leastBusy();
-        return await thread.call('sha256', { bodies });
-      });
-      this.#digests.set(poolName, digests);
-    }
-    return digests;
-  }
-
   /** Works with a second descriptor of the socket: the first one may be closed, and its number used anew, meanwhile. */
   async #withOwnDescriptor<Result>(
     descriptor: number,
@@ -352,16 +347,17 @@ class ThreadVolumes implements StoredVolumes {
   }
 
   async #writeAdmitted(spec: VolumeSpec, write: BodyWrite): Promise<Operations['write']['result']> {
-    const { life, offsetBytes, body, encoding, sha256 } = write;
+    const { life, offsetBytes, body, encoding, digest } = write;
     const bodyBytes = body.segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
     const { isPoolLow, done } = await this.#options.pools.admitWrite(spec.poolName, bodyBytes);
     let writtenBytes = 0;
     try {
+      const { sha256 } = digest;
       const isCompared = sha256 !== null && bodyBytes >= PAIRED_BYTES;
       this.#announcements.get(body)?.();
-      if (isCompared) checkDigest(await this.#digestsOf(spec).sha256(body.segments), sha256);
+      if (isCompared) checkDigest('sha-256', await this.#digests.of(spec).sha256(body.segments), sha256);
       const { segments, encryptedBytes } = body;
-      const left = { sha256: isCompared ? null : sha256, isPoolLow };
+      const left = { digest: isCompared ? { ...digest, sha256: null } : digest, isPoolLow };
       const task = { offsetBytes, segments, encryptedBytes, encoding, ...left };
       const { volumeName } = spec;
       const written = await this.#onVolume(spec, (thread) =>
@@ -378,10 +374,10 @@ class ThreadVolumes implements StoredVolumes {
 /** Whether nothing that will be looked at is lost when a body is encrypted while it comes. */
 function canEncryptAhead(
   { volumeKey }: VolumeSpec,
-  { offsetBytes, encoding, sha256 }: BodyPlace,
+  { offsetBytes, encoding, digest }: BodyPlace,
   lengthBytes: number,
 ): boolean {
-  const isPlain = encoding === 'identity' && sha256 === null;
+  const isPlain = encoding === 'identity' && digest.sha256 === null && digest.gmac === null;
   return volumeKey !== null && isPlain && isSectorRange({ offsetBytes, lengthBytes });
 }
 

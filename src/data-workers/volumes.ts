@@ -1,4 +1,5 @@
 import type { Range } from '../blockdev/block-device.ts';
+import type { BodyDigest, DigestAlgorithm } from '../core/body-digest.ts';
 import type { MappedBlock } from './protocol.ts';
 import type { StoredVolume, VolumeSpec } from './volume.ts';
 
@@ -21,8 +22,8 @@ export interface Volumes {
   resize(spec: VolumeSpec, change: VolumeResize): Promise<void>;
   /** Begins to read; see `LentPieces`. */
   read(spec: VolumeSpec, range: Range): Promise<LentPieces>;
-  /** Reads all of the range, at most the lendable memory, and its SHA-256. */
-  readWithDigest(spec: VolumeSpec, range: Range): Promise<LentPieces & { sha256: Uint8Array }>;
+  /** Reads all of the range, at most the lendable memory, and its digest. */
+  readWithDigest(spec: VolumeSpec, range: Range, algorithm: DigestAlgorithm): Promise<DigestedPieces>;
   /**
    * Reads the range and has a data thread send it straight to a socket, as far as the client takes it without being
    * waited for. Nothing is sent when the range cannot be read at all.
@@ -92,7 +93,7 @@ export interface AttachedConnection {
 export interface BodyPlace {
   readonly offsetBytes: number;
   readonly encoding: 'identity' | 'gzip';
-  readonly sha256: Uint8Array | null;
+  readonly digest: BodyDigest;
 }
 
 /** What is done with a volume in one life of the process, and must not be done in the next. */
@@ -190,6 +191,11 @@ export interface LentPieces {
   readonly pieces: AsyncIterable<LentPiece>;
   /** For a reader that never begins: gives the memory back. */
   abandon(): void;
+}
+
+/** Pieces that have all been read, and the digest of their bytes. */
+export interface DigestedPieces extends LentPieces {
+  readonly digest: BodyDigest;
 }
 
 export interface LentPiece {

@@ -139,8 +139,9 @@ async function sendRead(
   const { res, req } = exchange;
   limitOutput(exchange, limits);
   if (read.sentBytes === null) {
-    const digest = read.sha256 === null ? {} : { 'Content-Digest': renderContentDigest(read.sha256) };
-    writeHead(exchange, 200, { ...bytesHeaders(sizeBytes), ...digest });
+    const digest = renderContentDigest(read.digest);
+    const headers = digest === '' ? {} : { 'Content-Digest': digest };
+    writeHead(exchange, 200, { ...bytesHeaders(sizeBytes), ...headers });
     const write = (bytes: Uint8Array, done: () => void): unknown => res.write(bytes, done);
     await sendPieces(exchange, read.pieces, { outstanding: limits.outstandingPieces, write });
     res.end();

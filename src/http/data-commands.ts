@@ -3,7 +3,7 @@ import { DriveError } from '../core/errors.ts';
 import type { Answer } from './answers.ts';
 import type { Command, CommandCall } from './command.ts';
 import { pathParam } from './command.ts';
-import { parseContentDigest, wantsSha256 } from './content-digest.ts';
+import { parseContentDigest, wantedDigest } from './content-digest.ts';
 import { bytesHeaders, directOutput, turnOf } from './direct-output.ts';
 import { driveParam, NO_INPUT } from './drive-commands.ts';
 import { quoted, usage } from './error-table.ts';
@@ -42,10 +42,10 @@ async function readDrive(call: CommandCall): Promise<Answer> {
     throw usage(`The size ${lengthBytes} of a read is not from 1 to ${call.limits.readBytes}.`);
   }
   const wanted = call.exchange.req.headers['want-content-digest'];
-  const withDigest = wantsSha256(Array.isArray(wanted) ? wanted.join(',') : wanted);
+  const digest = wantedDigest(Array.isArray(wanted) ? wanted.join(',') : wanted);
   await turnOf(call.exchange);
-  const socket = withDigest ? null : directOutput(call.exchange, bytesHeaders(lengthBytes));
-  const range = { offsetBytes, lengthBytes, withDigest, socket };
+  const socket = digest === null ? directOutput(call.exchange, bytesHeaders(lengthBytes)) : null;
+  const range = { offsetBytes, lengthBytes, digest, socket };
   const read = await call.service.driveData.read(call.actor, driveId, range);
   return { kind: 'bytes', read, sizeBytes: lengthBytes };
 }
@@ -80,7 +80,7 @@ async function writeDrive(call: CommandCall): Promise<Answer> {
   const offsetBytes = parseSizeWord('offset', call.params['offset'] ?? '0');
   const encoding = contentEncoding(headers);
   const digest = headers['content-digest'];
-  const sha256 = parseContentDigest(Array.isArray(digest) ? digest.join(',') : digest);
+  const given = parseContentDigest(Array.isArray(digest) ? digest.join(',') : digest);
   requireLength(headers);
   const { body } = call.exchange;
   const bodyBytes = body.lengthBytes;
@@ -90,7 +90,12 @@ async function writeDrive(call: CommandCall): Promise<Answer> {
       `The body of ${bodyBytes} bytes is larger than the ${call.limits.writeBodyBytes} that a write takes.`,
     );
   }
-  await call.service.driveData.write(call.actor, driveId, { offsetBytes, encoding, sha256, body });
+  await call.service.driveData.write(call.actor, driveId, {
+    offsetBytes,
+    encoding,
+    digest: given,
+    body,
+  });
   return { kind: 'nothing' };
 }
 

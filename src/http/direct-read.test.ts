@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { DRIVE, fakeService, OTHER, pagesOf } from '../../test/helpers/fake-service.ts';
 import { head, listeningHarness, rawClient } from '../../test/helpers/http-harness.ts';
 import { DriveError } from '../core/errors.ts';
@@ -53,7 +54,7 @@ test('a read that was sent in part before it failed cuts the connection, and not
       yield* [];
       throw new DriveError('system', 'The pool is away.');
     })();
-    return { sha256: null, sentBytes: 100, pieces };
+    return { digest: NO_DIGEST, sentBytes: 100, pieces };
   };
   await using harness = await listeningHarness({ service: fakeService({ driveData: { read } }).service });
   using client = rawClient(harness.address);
@@ -79,7 +80,7 @@ test('a read whose client has hung up is no failure in the log', async () => {
   const { promise: gate, resolve: open } = Promise.withResolvers<void>();
   const read = async () => {
     await gate;
-    return { sha256: null, sentBytes: 0, pieces: pagesOf() as AsyncGenerator<never> };
+    return { digest: NO_DIGEST, sentBytes: 0, pieces: pagesOf() as AsyncGenerator<never> };
   };
   await using harness = await listeningHarness({ service: fakeService({ driveData: { read } }).service });
   const client = rawClient(harness.address);

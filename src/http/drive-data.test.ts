@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { DriveError } from '../core/errors.ts';
 import { DRIVE, fakeService } from '../../test/helpers/fake-service.ts';
 import { head, httpHarness, listeningHarness, rawClient, request } from '../../test/helpers/http-harness.ts';
@@ -28,7 +29,7 @@ function lender(pieceBytes: number, count: number) {
       };
     }
   }
-  const read = async () => ({ sha256: null, sentBytes: null, pieces: pieces() });
+  const read = async () => ({ digest: NO_DIGEST, sentBytes: null, pieces: pieces() });
   return { ledger, service: fakeService({ driveData: { read } }).service };
 }
 
@@ -53,7 +54,7 @@ describe('read', () => {
     await using harness = await httpHarness({ service });
     await request(harness, 'GET', `${READ}/3G/4k`);
     const range = { offsetBytes: 3 * 2 ** 30, lengthBytes: 4096 };
-    expect(calls.at(-1)?.args[2]).toEqual({ ...range, withDigest: false, socket: null });
+    expect(calls.at(-1)?.args[2]).toEqual({ ...range, digest: null, socket: null });
   });
 
   test.each(['0/0', '0/4194305', '0/5M', '-1/1', '0/1.5k', '0x1/1', '1e3/1', '9007199254740993/1', '%20/1'])(
@@ -65,24 +66,6 @@ describe('read', () => {
       expect(calls.map((call) => call.name)).toEqual(['access.authenticate']);
     },
   );
-
-  test('gives Content-Digest when Want-Content-Digest asks for it', async () => {
-    const bytes = Buffer.from('some bytes');
-    const sha256 = createHash('sha256').update(bytes).digest();
-    const read = async (_actor: unknown, _drive: unknown, { withDigest }: { withDigest: boolean }) => ({
-      sha256: withDigest ? sha256 : null,
-      sentBytes: null,
-      pieces: (async function* () {
-        yield { bytes, release: () => undefined };
-      })(),
-    });
-    await using harness = await httpHarness({ service: fakeService({ driveData: { read } }).service });
-    const asked = await request(harness, 'GET', `${READ}/0/10`, {
-      headers: { 'want-content-digest': 'sha-256=5' },
-    });
-    expect(asked.headers['content-digest']).toBe(`sha-256=:${sha256.toString('base64')}:`);
-    expect((await request(harness, 'GET', `${READ}/0/10`)).headers['content-digest']).toBeUndefined();
-  });
 
   test('releases every piece once, with no more than the limit outstanding', async () => {
     const { ledger, service } = lender(65_536, 64);
@@ -121,7 +104,7 @@ describe('read', () => {
   test('that fails in the middle of the body cuts the connection, and is logged', async () => {
     let released = 0;
     const read = async () => ({
-      sha256: null,
+      digest: NO_DIGEST,
       sentBytes: null,
       pieces: (async function* () {
         yield { bytes: Buffer.alloc(10), release: () => void (released += 1) };
@@ -174,7 +157,11 @@ describe('write', () => {
     };
     const answer = await request(harness, 'POST', `${WRITE}/1k`, { headers, body: 'abc' });
     expect([answer.status, answer.text]).toEqual([204, '']);
-    expect(seen.requests[0]).toMatchObject({ offsetBytes: 1024, encoding: 'gzip', sha256 });
+    expect(seen.requests[0]).toMatchObject({
+      offsetBytes: 1024,
+      encoding: 'gzip',
+      digest: { sha256, gmac: null },
+    });
     expect(seen.requests[0]?.body.lengthBytes).toBe(3);
     expect(seen.body).toBe('abc');
   });
@@ -183,7 +170,7 @@ describe('write', () => {
     const { seen, service } = sink();
     await using harness = await httpHarness({ service });
     await request(harness, 'POST', WRITE, { body: 'abc' });
-    expect(seen.requests[0]).toMatchObject({ offsetBytes: 0, encoding: 'identity', sha256: null });
+    expect(seen.requests[0]).toMatchObject({ offsetBytes: 0, encoding: 'identity', digest: NO_DIGEST });
   });
 
   test('data of any Content-Type is data', async () => {

@@ -99,10 +99,19 @@ function headerParameters({ path, input, output }: Command): Json[] {
   if (path === '/drives/create') {
     return [header('Idempotency-Key', 'The same key with the same body gives the same drive, for 24 hours.')];
   }
-  if (output === 'bytes') return [header('Want-Content-Digest', '`sha-256=1` for the SHA-256 of the bytes.')];
+  if (output === 'bytes')
+    return [
+      header(
+        'Want-Content-Digest',
+        '`sha-256=1` for the SHA-256 of the bytes, `aes-128-gmac=1` for their GMAC under a key and a nonce of zeros.',
+      ),
+    ];
   if (input === null) {
     return [
-      header('Content-Digest', 'The SHA-256 of the body as sent, which is checked before anything changes.'),
+      header(
+        'Content-Digest',
+        'The SHA-256 or the GMAC, or both, of the body as sent: `sha-256=:BASE64:`, `aes-128-gmac=:BASE64:`. Checked before anything changes.',
+      ),
       header('Content-Encoding', '`gzip`, or absent for raw bytes.'),
     ];
   }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { A, B } from '../../test/helpers/claim-scene.ts';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
@@ -38,7 +39,7 @@ function write(drive: Drive): Promise<void> {
   const request: DriveWrite = {
     offsetBytes: 0,
     encoding: 'identity',
-    sha256: null,
+    digest: NO_DIGEST,
     body: {
       lengthBytes: 1,
       chunks: async function* () {
@@ -106,7 +107,7 @@ describe('while a server holds a drive', () => {
     async (access) => {
       const drive = await held('exclusive', { access });
       await expect(write(drive)).rejects.toMatchObject(NAMES_HOLDER);
-      const range = { offsetBytes: 0, lengthBytes: 1, withDigest: false, socket: null };
+      const range = { offsetBytes: 0, lengthBytes: 1, digest: null, socket: null };
       await scratch.service.driveData.read(owner, drive.driveId, range);
       expect(scratch.volumeCalls).toEqual([`read ${drive.driveId}`]);
     },

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { A, B, createClaimScene } from '../../test/helpers/claim-scene.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
@@ -29,7 +30,7 @@ async function release(serverId: string): Promise<void> {
 
 async function write(): Promise<void> {
   const body = { lengthBytes: 1, chunks: async function* () {}, takeSocket: () => null };
-  const request = { offsetBytes: 0, encoding: 'identity', sha256: null, body } as const;
+  const request = { offsetBytes: 0, encoding: 'identity', digest: NO_DIGEST, body } as const;
   await scratch.service.driveData.write(owner, drive.driveId, request);
 }
 

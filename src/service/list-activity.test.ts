@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { User } from '../core/user.ts';
@@ -52,14 +53,14 @@ describe('over HTTP', () => {
   test('a read and a write are counted with the time that the storage took, not that of the body', async () => {
     const drive = await scratch.addDrive(owner, { name: 'web' });
     const context = { ...scratch.context, volumes: slowVolumes(250) };
-    const range = { offsetBytes: 0, lengthBytes: 500, withDigest: false, socket: null };
+    const range = { offsetBytes: 0, lengthBytes: 500, digest: null, socket: null };
     await readDrive(context, owner, drive.driveId, range);
     await readDrive(context, owner, drive.driveId, range);
     const body = { lengthBytes: 1, async *chunks() {}, takeSocket: () => null };
     await writeDrive(context, owner, drive.driveId, {
       offsetBytes: 0,
       encoding: 'identity',
-      sha256: null,
+      digest: NO_DIGEST,
       body,
     });
     expect(await activityOf(owner)).toEqual([
@@ -88,7 +89,7 @@ describe('over HTTP', () => {
 
   test('what was refused is not counted', async () => {
     const drive = await scratch.addDrive(owner, { sizeBytes: 10 });
-    const range = { offsetBytes: 5, lengthBytes: 6, withDigest: false, socket: null };
+    const range = { offsetBytes: 5, lengthBytes: 6, digest: null, socket: null };
     await expect(readDrive(scratch.context, owner, drive.driveId, range)).rejects.toThrow('past the end');
     expect(await activityOf(owner)).toEqual([]);
   });

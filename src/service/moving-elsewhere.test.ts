@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { registerNodes } from '../../test/helpers/sample-nodes.ts';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
@@ -76,7 +77,7 @@ async function commit(poolName: string): Promise<void> {
 
 async function write(): Promise<void> {
   const body = { lengthBytes: 0, chunks: async function* () {}, takeSocket: () => null };
-  const request = { offsetBytes: 0, encoding: 'identity', sha256: null, body } as const;
+  const request = { offsetBytes: 0, encoding: 'identity', digest: NO_DIGEST, body } as const;
   await service.driveData.write(owner, drive.driveId, request);
 }
 

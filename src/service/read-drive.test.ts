@@ -6,7 +6,7 @@ import type { LentPiece, Sending, SentPart, SocketOutput, Volumes } from '../dat
 import { readDrive } from './read-drive.ts';
 import type { DriveRead } from './service.ts';
 
-const RANGE = { offsetBytes: 1000, lengthBytes: 500, withDigest: false };
+const RANGE = { offsetBytes: 1000, lengthBytes: 500, digest: null };
 const SOCKET: SocketOutput = { descriptor: () => 5, head: Buffer.from('head') };
 const ALL: SentPart = { isHeadSent: true, sentBytes: 500, isCut: false, failure: null };
 

@@ -1,9 +1,10 @@
 import type { Range } from '../blockdev/block-device.ts';
 import type { Drive } from '../core/drive.ts';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { DriveError } from '../core/errors.ts';
 import type { User } from '../core/user.ts';
 import type { VolumeSpec } from '../data-workers/volume.ts';
-import type { LentPieces, SentPart } from '../data-workers/volumes.ts';
+import type { DigestedPieces, SentPart } from '../data-workers/volumes.ts';
 import { withinDeadline } from './deadline.ts';
 import { findReadable, refuseImagingTarget } from './drive-lookup.ts';
 import { MAX_READ_BYTES } from './limits.ts';
@@ -34,15 +35,16 @@ async function begin(
   spec: VolumeSpec,
   request: DriveReadRequest,
 ): Promise<DriveRead> {
-  if (request.socket !== null && !request.withDigest) {
+  if (request.socket !== null && request.digest === null) {
     return await sendFirst(context, spec, { ...request, socket: request.socket });
   }
   const { volumes } = context;
-  const work: Promise<LentPieces & { sha256: Uint8Array | null }> = request.withDigest
-    ? volumes.readWithDigest(spec, request)
-    : volumes.read(spec, request).then((read) => ({ ...read, sha256: null }));
-  const { pieces, sha256 } = await withinDeadline(spec.poolName, work, (read) => read.abandon());
-  return { sentBytes: null, pieces, sha256 };
+  const work: Promise<DigestedPieces> =
+    request.digest === null
+      ? volumes.read(spec, request).then((read) => ({ ...read, digest: NO_DIGEST }))
+      : volumes.readWithDigest(spec, request, request.digest);
+  const { pieces, digest } = await withinDeadline(spec.poolName, work, (read) => read.abandon());
+  return { sentBytes: null, pieces, digest };
 }
 
 /** Has a thread send what the client takes at once, and reads the rest. Throws only while nothing has been sent. */
@@ -57,14 +59,14 @@ async function sendFirst(
     part = await withinDeadline(spec.poolName, sending.done, () => undefined);
   } catch (error) {
     if (sending.takeBack()) throw error;
-    return { sha256: null, sentBytes: 0, pieces: failing(error) };
+    return { digest: NO_DIGEST, sentBytes: 0, pieces: failing(error) };
   }
   const { isHeadSent, sentBytes, isCut, failure } = part;
-  if (isCut) return { sha256: null, sentBytes, pieces: noPieces() };
+  if (isCut) return { digest: NO_DIGEST, sentBytes, pieces: noPieces() };
   if (!isHeadSent) return await begin(context, spec, { ...range, socket: null });
-  if (failure !== null) return { sha256: null, sentBytes, pieces: failing(failure) };
+  if (failure !== null) return { digest: NO_DIGEST, sentBytes, pieces: failing(failure) };
   const rest = { offsetBytes: range.offsetBytes + sentBytes, lengthBytes: range.lengthBytes - sentBytes };
-  return { sha256: null, sentBytes, pieces: slowPieces(context, spec, rest) };
+  return { digest: NO_DIGEST, sentBytes, pieces: slowPieces(context, spec, rest) };
 }
 
 /** Each is waited for within the deadline. What goes wrong is thrown here, where it ends an answer that has begun. */

@@ -1,3 +1,4 @@
+import type { BodyDigest, DigestAlgorithm } from '../core/body-digest.ts';
 import type { Claim, ClaimAccess, ClaimName, ClaimProtocol } from '../core/claim.ts';
 import type { ClaimType, Drive, DriveCipher, Tier } from '../core/drive.ts';
 import type { DriveLimitsChange } from '../core/drive-limits.ts';
@@ -160,7 +161,7 @@ export interface DriveDataService {
   /**
    * Checks the request, reads the first piece and returns; the rest is read as the pieces are asked for. Each piece's
    * memory is lent: it is valid until `release`, which must be called once for each, also after an error.
-   * `withDigest` reads all of it first, and gives the SHA-256. With `socket` the answer is sent by a thread as far as
+   * For a digest all of it is read first. With `socket` the answer is sent by a thread as far as
    * the client takes it at once; the pieces are then the rest.
    */
   read(actor: User, driveId: string, request: DriveReadRequest): Promise<DriveRead>;
@@ -175,13 +176,14 @@ export interface DriveDataService {
 }
 
 export interface DriveReadRequest extends Range {
-  readonly withDigest: boolean;
+  /** What digest of the bytes is wanted. */
+  readonly digest: DigestAlgorithm | null;
   /** The client's own socket with the head of the answer; null when the caller sends everything itself. */
   readonly socket: SocketOutput | null;
 }
 
 export interface DriveRead {
-  readonly sha256: Uint8Array | null;
+  readonly digest: BodyDigest;
   /** Bytes of the drive that were sent, behind the head; null when not even the head was. */
   readonly sentBytes: number | null;
   /** What is still to be sent; nothing when the client is gone. It throws when that cannot be read. */
@@ -197,8 +199,8 @@ export interface Piece {
 export interface DriveWrite {
   readonly offsetBytes: number;
   readonly encoding: 'identity' | 'gzip';
-  /** The SHA-256 that the body as sent must have, when the client gave one. */
-  readonly sha256: Uint8Array | null;
+  /** What the body as sent must be. */
+  readonly digest: BodyDigest;
   /** The body; not read at all when the request is refused before that. */
   readonly body: IncomingBody;
 }

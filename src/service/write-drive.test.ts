@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { NO_DIGEST } from '../core/body-digest.ts';
 import { createScratchService } from '../../test/helpers/scratch-service.ts';
 import type { ScratchService } from '../../test/helpers/scratch-service.ts';
 import type { Drive } from '../core/drive.ts';
@@ -8,7 +9,7 @@ import { writeDrive } from './write-drive.ts';
 
 const SERVER = '0000000a-0000-4000-8000-000000000000';
 const BODY = { lengthBytes: 1, async *chunks() {}, takeSocket: () => null };
-const REQUEST = { offsetBytes: 0, encoding: 'identity', sha256: null, body: BODY } as const;
+const REQUEST = { offsetBytes: 0, encoding: 'identity', digest: NO_DIGEST, body: BODY } as const;
 
 let scratch: ScratchService;
 let owner: User;

@@ -38,8 +38,8 @@ export async function writeDrive(
   const open = await writeAsReceived(context, actor, driveId, request);
   if (open === null) return;
   const { spec, begun } = open;
-  const { offsetBytes, encoding, sha256 } = request;
-  const body = await context.volumes.receive(spec, request.body, { offsetBytes, encoding, sha256 }, begun);
+  const { offsetBytes, encoding, digest } = request;
+  const body = await context.volumes.receive(spec, request.body, { offsetBytes, encoding, digest }, begun);
   const endWrite = context.writes.begin(driveId);
   const work = writeReceived(context, actor, driveId, request, body).finally(() => {
     body.release();
@@ -99,9 +99,9 @@ async function writeReceived(
   // A server whose claim has ended may still reach the drive.
   if (hasEndedClaims) await endExpiredClaims(context, driveId);
   const spec = await context.volumeKeys.specOf(drive);
-  const { offsetBytes, encoding, sha256 } = request;
+  const { offsetBytes, encoding, digest } = request;
   refuseFenced(context, drive.poolName);
-  const bytes = await context.volumes.write(spec, { life, offsetBytes, body, encoding, sha256 });
+  const bytes = await context.volumes.write(spec, { life, offsetBytes, body, encoding, digest });
   await noteWritten(context, drive, { bytes, startedAtMs });
 }
 

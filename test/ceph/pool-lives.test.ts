@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NO_DIGEST } from '../../src/core/body-digest.ts';
 import { DRIVE_LOCK_BYTES } from '../../src/blockdev/layers/drive-lock.ts';
 import { poolLife } from '../../src/blockdev/pool-lives.ts';
 import { SCRATCH_DRIVE } from '../../src/blockdev/scratch-devices.ts';
@@ -38,7 +39,8 @@ test('what was let through before a node was kept out is not done over its new c
     await expect.poll(check).toMatchObject({ isReopened: true });
     const life = poolLife(pool.lives);
 
-    const task = { offsetBytes: 0, segments: [body], encryptedBytes: 0, sha256: null, isPoolLow: false };
+    const whole = { offsetBytes: 0, segments: [body], encryptedBytes: 0 };
+    const task = { ...whole, digest: NO_DIGEST, isPoolLow: false };
     const write = { volumeName: SCRATCH_DRIVE, task: { ...task, encoding: 'identity' } } as const;
     await thread.ensureOpen(spec);
     await expect(thread.call('write', { ...write, life: earlier })).rejects.toEqual(OVER);

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gmacOf } from '../../src/runtime/gmac.ts';
 import { noise } from '../helpers/sample-bytes.ts';
 import { ADMIN_AUTH, startServer } from '../helpers/server-process.ts';
 import type { ServerProcess } from '../helpers/server-process.ts';
@@ -22,6 +23,13 @@ afterAll(async () => {
 
 const digest = (bytes: Uint8Array): string =>
   `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`;
+
+const gmac = (bytes: Uint8Array): string => `aes-128-gmac=:${gmacOf([bytes]).toString('base64')}:`;
+
+const DIGESTS = [
+  ['sha-256', digest],
+  ['aes-128-gmac', gmac],
+] as const;
 
 describe.each(['aes-xts-plain', 'none'])('on a drive with cipher %s', (cipher) => {
   test('a new drive reads as zeros, to its last byte', async () => {
@@ -68,6 +76,7 @@ describe('a write that is refused changes not a byte', () => {
   const gzip = gzipSync(noise('after', 3 * MIB), { level: 1 });
   const wrongSum = Buffer.from(gzip);
   wrongSum.writeUInt32LE(~wrongSum.readUInt32LE(gzip.length - 8) >>> 0, gzip.length - 8);
+  const large = noise('large', MIB);
   const bomb = Buffer.concat(Array.from({ length: 40 }, () => ZEROS_16_MIB));
 
   async function expectRefused(
@@ -105,7 +114,13 @@ describe('a write that is refused changes not a byte', () => {
     ['an unknown encoding', { data: gzip, headers: { 'content-encoding': 'br' } }, 400],
     ['two encodings', { data: gzip, headers: { 'content-encoding': 'gzip, gzip' } }, 400],
     ['chunks', { data: noise('x', 100), headers: { 'transfer-encoding': 'chunked' } }, 400],
+    ['the GMAC of other bytes', { data: large, headers: { 'content-digest': gmac(gzip) } }, 400],
     ['the digest of other bytes', { data: noise('x', 99), headers: { 'content-digest': digest(gzip) } }, 400],
+    [
+      'one digest of two',
+      { data: large, headers: { 'content-digest': `${digest(large)}, ${gmac(gzip)}` } },
+      400,
+    ],
     ['a digest that is none', { data: noise('x', 99), headers: { 'content-digest': 'sha-256=:AA==:' } }, 400],
     ['an offset that is none', { data: noise('x', 99), offset: '1.5k' }, 400],
     ['a negative offset', { data: noise('x', 99), offset: '-1' }, 400],
@@ -164,36 +179,42 @@ test('a write of 64 MiB is taken, and so is a gzip that unpacks to it', async ()
   expect((await server.read(drive, 63 * MIB, MIB)).every((byte) => byte === 0)).toBe(true);
 });
 
-test('of large writes at the same time, only those whose digest does not match are refused', async () => {
-  const drive = await server.create('size 32M');
-  const pieces = Array.from({ length: 8 }, (_, index) => noise(`piece ${index}`, 3 * MIB + 1000 * index));
-  const isBad = (index: number): boolean => index % 3 === 1;
-  const answers = await Promise.all(
-    pieces.map((piece, index) => {
-      const headers = { 'content-digest': digest(isBad(index) ? Buffer.from('other bytes') : piece) };
-      return server.write(`${drive}/${index * 4 * MIB}`, piece, headers);
-    }),
-  );
-  expect(answers.map(({ status }) => status)).toEqual(pieces.map((_, index) => (isBad(index) ? 400 : 204)));
-  const reads = await Promise.all(
-    pieces.map((piece, index) => server.read(drive, index * 4 * MIB, piece.length)),
-  );
-  const expected = pieces.map((piece, index) => (isBad(index) ? Buffer.alloc(piece.length) : piece));
-  expect(reads.map((bytes, index) => expected[index]?.equals(bytes))).toEqual(pieces.map(() => true));
-});
+test.each(DIGESTS)(
+  'of large writes at the same time, only those whose %s does not match are refused',
+  async (_algorithm, digestOf) => {
+    const drive = await server.create('size 32M');
+    const pieces = Array.from({ length: 8 }, (_, index) => noise(`piece ${index}`, 3 * MIB + 1000 * index));
+    const isBad = (index: number): boolean => index % 3 === 1;
+    const answers = await Promise.all(
+      pieces.map((piece, index) => {
+        const headers = { 'content-digest': digestOf(isBad(index) ? Buffer.from('other bytes') : piece) };
+        return server.write(`${drive}/${index * 4 * MIB}`, piece, headers);
+      }),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(pieces.map((_, index) => (isBad(index) ? 400 : 204)));
+    const reads = await Promise.all(
+      pieces.map((piece, index) => server.read(drive, index * 4 * MIB, piece.length)),
+    );
+    const expected = pieces.map((piece, index) => (isBad(index) ? Buffer.alloc(piece.length) : piece));
+    expect(reads.map((bytes, index) => expected[index]?.equals(bytes))).toEqual(pieces.map(() => true));
+  },
+);
 
-test('of large reads at the same time, each has the digest of its own bytes', async () => {
-  const drive = await server.create('size 8M');
-  await server.write(drive, noise('to be hashed', 8 * MIB));
-  const headers = { 'want-content-digest': 'sha-256=1' };
-  const sizes = [4 * MIB, 3 * MIB + 77, 100, 4 * MIB, MIB, 2 * MIB - 1];
-  const answers = await Promise.all(
-    sizes.map((size, index) => server.send({ path: `/drives/${drive}/read/${index}/${size}`, headers })),
-  );
-  expect(answers.map(({ headers }) => headers['content-digest'])).toEqual(
-    answers.map(({ bytes }) => digest(bytes)),
-  );
-});
+test.each(DIGESTS)(
+  'of large reads at the same time, each has the %s of its own bytes',
+  async (algorithm, digestOf) => {
+    const drive = await server.create('size 8M');
+    await server.write(drive, noise('to be hashed', 8 * MIB));
+    const headers = { 'want-content-digest': `${algorithm}=1` };
+    const sizes = [4 * MIB, 3 * MIB + 77, 100, 4 * MIB, MIB, 2 * MIB - 1];
+    const answers = await Promise.all(
+      sizes.map((size, index) => server.send({ path: `/drives/${drive}/read/${index}/${size}`, headers })),
+    );
+    expect(answers.map(({ headers }) => headers['content-digest'])).toEqual(
+      answers.map(({ bytes }) => digestOf(bytes)),
+    );
+  },
+);
 
 test('counters count what was read and written, and refused calls not', async () => {
   const drive = await server.create('size 1M');

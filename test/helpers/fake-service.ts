@@ -1,3 +1,4 @@
+import { NO_DIGEST } from '../../src/core/body-digest.ts';
 import type { User } from '../../src/core/user.ts';
 import type { DriveDataService, Service } from '../../src/service/service.ts';
 
@@ -87,7 +88,7 @@ const DRIVES: Service['drives'] = {
 
 const DRIVE_DATA: DriveDataService = {
   read: async (_actor, _drive, { lengthBytes }) => ({
-    sha256: null,
+    digest: NO_DIGEST,
     sentBytes: null,
     pieces: (async function* () {
       yield { bytes: Buffer.alloc(lengthBytes, 7), release: () => undefined };
