@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { gmacOf } from '../../src/runtime/gmac.ts';
 
 const BLOCK_BYTES = 4 * 1024 * 1024;
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
@@ -228,12 +229,13 @@ function digestHeaders(
   intervention?: Intervention,
 ): Record<string, string> {
   if (request.headers['want-content-digest'] === undefined || intervention?.digest === null) return {};
-  return { 'content-digest': `sha-256=:${intervention?.digest ?? sha256(answer.body, 'base64')}:` };
+  const digest = intervention?.digest ?? gmacOf([answer.body]).toString('base64');
+  return { 'content-digest': `aes-128-gmac=:${digest}:` };
 }
 
 function write(drive: FakeDrive, offsetBytes: number, request: FakeRequest, body: Buffer): Answer {
   const digest = request.headers['content-digest'];
-  if (digest !== `sha-256=:${sha256(body, 'base64')}:`)
+  if (digest !== `aes-128-gmac=:${gmacOf([body]).toString('base64')}:`)
     return refuse(400, 'usage', 'The digest does not fit.');
   const data = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
   if (offsetBytes + data.length > drive.bytes.length)

@@ -21,8 +21,8 @@ export interface PieceWrite {
   readonly offsetBytes: number;
   readonly body: Buffer;
   readonly isGzip: boolean;
-  /** SHA-256 in hex. */
-  readonly sha256: string;
+  /** Of the body; see `gmacOf`. */
+  readonly gmac: Buffer;
 }
 
 export interface MapEntry extends ByteRange {
@@ -77,7 +77,7 @@ export class DriveApi {
   async write(driveId: string, piece: PieceWrite): Promise<void> {
     const headers = {
       'content-type': 'application/octet-stream',
-      'content-digest': `sha-256=:${Buffer.from(piece.sha256, 'hex').toString('base64')}:`,
+      'content-digest': `aes-128-gmac=:${piece.gmac.toString('base64')}:`,
     };
     await this.client.exchange({
       method: 'POST',
@@ -91,11 +91,11 @@ export class DriveApi {
   /**
    * Fills `target` from the drive.
    *
-   * @returns the SHA-256 (hex) that the server says its bytes have; null when it says none
+   * @returns the GMAC that the server says its bytes have, see `gmacOf`; null when it says none
    */
-  async read(driveId: string, offsetBytes: number, target: Buffer): Promise<string | null> {
+  async read(driveId: string, offsetBytes: number, target: Buffer): Promise<Buffer | null> {
     const path = `/drives/${driveId}/read/${offsetBytes}/${target.length}`;
-    const headers = { accept: 'application/octet-stream', 'want-content-digest': 'sha-256=1' };
+    const headers = { accept: 'application/octet-stream', 'want-content-digest': 'aes-128-gmac=1' };
     const answer = await this.client.exchange({ method: 'GET', path, headers, isRepeatable: true }, target);
     if (answer.body !== target) {
       throw new CliError(
@@ -103,8 +103,8 @@ export class DriveApi {
         `the server sent ${answer.body.length} bytes for a read of ${target.length}`,
       );
     }
-    const digest = /sha-256=:([A-Za-z0-9+/=]+):/.exec(answer.headers['content-digest'] ?? '')?.[1];
-    return digest === undefined ? null : Buffer.from(digest, 'base64').toString('hex');
+    const digest = /aes-128-gmac=:([A-Za-z0-9+/=]+):/.exec(answer.headers['content-digest'] ?? '')?.[1];
+    return digest === undefined ? null : Buffer.from(digest, 'base64');
   }
 
   /** The block map of a range; null when the server has no such command. */

@@ -1,4 +1,5 @@
 import { CliError } from '../cli-error.ts';
+import { gmacOf } from '../../runtime/gmac.ts';
 import { forEachBlock, type Block } from './block-workers.ts';
 import type { SeekableTarget } from './download-target.ts';
 import { PieceHasher } from './piece-hasher.ts';
@@ -106,7 +107,7 @@ class DriveReader {
     }
     const digest = await this.#context.api.read(this.#context.driveId, block.offsetBytes, block.buffer);
     if (digest === null) this.tally.uncheckedBytes += block.sizeBytes;
-    else if (digest !== (await this.#hasher.sha256(block.buffer))) {
+    else if (!digest.equals(gmacOf([block.buffer]))) {
       throw new CliError(
         'corrupt',
         `the bytes received at offset ${block.offsetBytes} are not those of the digest`,

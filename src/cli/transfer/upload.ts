@@ -1,4 +1,5 @@
 import { FileError } from '../cli-error.ts';
+import { gmacOf } from '../../runtime/gmac.ts';
 import { forEachBlock, type Block } from './block-workers.ts';
 import { PieceEncoder, type GzipMode } from './piece-encoder.ts';
 import { PieceHasher } from './piece-hasher.ts';
@@ -97,18 +98,15 @@ class Upload {
   }
 
   async #transferData(block: Block): Promise<void> {
-    let sha256: string | null = null;
     if ((await this.#remote.state(block.number)) === 'data') {
       const remoteHash = this.#remote.sha256(block.number);
-      sha256 = await this.#hasher.sha256(block.buffer);
-      if ((await remoteHash) === sha256) {
+      if ((await this.#hasher.sha256(block.buffer)) === (await remoteHash)) {
         this.tally.unchangedBytes += block.sizeBytes;
         return;
       }
     }
     await this.#encoder.deliver(block.buffer, async ({ body, isGzip }) => {
-      const digest = isGzip || sha256 === null ? await this.#hasher.sha256(body) : sha256;
-      const piece = { offsetBytes: block.offsetBytes, body, isGzip, sha256: digest };
+      const piece = { offsetBytes: block.offsetBytes, body, isGzip, gmac: gmacOf([body]) };
       await this.#context.api.write(this.#context.driveId, piece);
       this.tally.wireBytes += body.length;
     });

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import { gmacOf } from '../../runtime/gmac.ts';
 import { BLOCK_BYTES } from '../api/drive-api.ts';
 import type { PieceWrite } from '../api/drive-api.ts';
 
@@ -21,12 +22,12 @@ export function sha256Hex(bytes: Buffer): string {
 
 /** Makes writes of zeros. They travel packed, and each size is packed once: a drive has at most two. */
 export function createZeroWrites(): (range: { offsetBytes: number; sizeBytes: number }) => PieceWrite {
-  const packed = new Map<number, { body: Buffer; sha256: string }>();
+  const packed = new Map<number, { body: Buffer; gmac: Buffer }>();
   return ({ offsetBytes, sizeBytes }) => {
     const known = packed.get(sizeBytes);
     if (known !== undefined) return { offsetBytes, isGzip: true, ...known };
     const body = gzipSync(zeros(sizeBytes));
-    const made = { body, sha256: sha256Hex(body) };
+    const made = { body, gmac: gmacOf([body]) };
     packed.set(sizeBytes, made);
     return { offsetBytes, isGzip: true, ...made };
   };
