@@ -77,7 +77,9 @@ export class DetachedBody {
     const descriptor = this.#channel.descriptor();
     if (descriptor === null || this.#consumer !== null || this.#hasFailed || this.isComplete) return null;
     this.#isLent = true;
-    const received = Buffer.concat(this.#received.splice(0));
+    const chunks = this.#received.splice(0);
+    // Mostly there is one: copied, it would be as much again for the collector to do.
+    const received = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
     return {
       descriptor,
       received,
