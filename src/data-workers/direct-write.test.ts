@@ -136,7 +136,7 @@ test.each<[string, Partial<DirectWrite>]>([
   expect(calls).toEqual([]);
 });
 
-test('a body that has a GMAC is written as any other', async () => {
+test('a body that has a GMAC is written at once, like one that has no digest', async () => {
   writing.resolve(WRITTEN);
   expect(await run({ digest: { sha256: null, gmac: Buffer.alloc(16) } })).toBe(WRITTEN);
 });

@@ -209,7 +209,8 @@ class ThreadVolumes implements StoredVolumes {
           return await thread.call('receive', { descriptor: own, ...space, encryption, receiptId: null });
         }),
     });
-    return await this.#announced(receiving, this.#digests.of(spec).announce(body.lengthBytes));
+    const hashedBytes = write.digest.sha256 === null ? 0 : body.lengthBytes;
+    return await this.#announced(receiving, this.#digests.of(spec).announce(hashedBytes));
   }
 
   async write(spec: VolumeSpec, write: BodyWrite): Promise<number> {

@@ -8,7 +8,7 @@ import { gmacOf } from './gmac.ts';
 
 const DATA = noise('gmac', 1_000_003);
 
-test('it is what `openssl mac` says, as docs/api.md tells', () => {
+test('it is what `openssl mac` says, as docs/api/README.md tells', () => {
   const directory = mkdtempSync(join(tmpdir(), 'drivebay-gmac-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const path = join(directory, 'body');
